@@ -1,0 +1,14 @@
+"""Errors that are the user's to mend: one line that says what is wrong, where, what is legal and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake in what was asked for or handed in. The command line prints its message alone, without a traceback."""
+
+
+def suggestion(word: str, legal: Iterable[str]) -> str:
+    """``; did you mean 'epochs'?`` if some legal name is near ``word``, else the empty string."""
+    near = get_close_matches(word, list(legal), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
