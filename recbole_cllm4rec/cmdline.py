@@ -1,0 +1,50 @@
+"""The command line: ``--key=value``, ``--key value`` and ``--flag``, with values typed as in a yaml file."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.yamlio import load_yaml, problem_of
+
+_KEY = re.compile(r"\w[\w-]*(\.\w[\w-]*)*")  # dots reach into a mapping: eval_args.split.RS
+_HALF_OPEN = re.compile(r"\[[^\[\],]*,[^\[\],]*\)")  # [5,inf) is RecBole's notation of an interval, not YAML
+_COMMENT = re.compile(r"[^'\"\[{].*\s#.*|#.*", re.DOTALL)
+
+
+def parse(argv: Sequence[str]) -> dict[str, Any]:
+    """The options in ``argv``, dotted keys as they stand, in the order given.
+
+    A key without a value is true; an empty value, ``--key=``, is the empty text. A value that starts with ``--`` needs
+    the form ``--key=value``. Raises :class:`UserError` for anything else: a word that is no option, a missing or
+    malformed name, a malformed value, one key with two different values.
+    """
+    options: dict[str, Any] = {}
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise UserError(f"{word!r} is not an option: write --key=value or --key value")
+        key, equals, text = word[2:].partition("=")
+        if not _KEY.fullmatch(key):
+            raise UserError(f"{word!r} has no proper name: write --key=value")
+        if not equals:
+            text = words.pop(0) if words and not words[0].startswith("--") else "true"
+        value = _typed(key, text)
+        if key in options and repr(options[key]) != repr(value):
+            raise UserError(f"--{key} is given twice, as {options[key]!r} and as {value!r}: keep one")
+        options[key] = value
+    return options
+
+
+def _typed(key: str, text: str) -> Any:
+    if not text or _HALF_OPEN.fullmatch(text):
+        return text
+    if _COMMENT.fullmatch(text):
+        raise UserError(f"--{key}: in {text!r} the # would start a YAML comment: put quotes around the value")
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--{key}: {text!r} is not YAML ({problem_of(error)}): put quotes around text") from None

@@ -1,0 +1,141 @@
+"""RecBole 1.2.1 on today's numpy, scipy, pandas and torch: a small function per defect, and :func:`apply` for all.
+
+Every shim may be applied any number of times. Tests show each defect without its shim.
+"""
+
+import functools
+import logging
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import recbole.data.dataset.dataset
+import recbole.trainer.trainer
+import recbole.utils.logger
+import torch
+from scipy.sparse import dok_matrix
+
+_ALIASES = {  # ray's tensorboard logger wants bool8
+    "bool8": np.bool_,
+    "complex_": np.complex128,
+    "float": np.float64,
+    "float_": np.float64,
+    "str": np.str_,
+    "unicode_": np.str_,
+}
+_CHECKPOINT_READERS = (
+    "recbole.trainer.trainer",
+    "recbole.model.context_aware_recommender.kd_dagfm",
+    "recbole.model.general_recommender.convncf",
+    "recbole.model.general_recommender.nais",
+    "recbole.model.general_recommender.neumf",
+    "recbole.model.general_recommender.ract",
+    "recbole.model.sequential_recommender.s3rec",
+)
+
+
+def apply() -> None:
+    """Apply every shim. Call it again when further modules of RecBole have been imported."""
+    numpy_aliases()
+    dok_update()
+    trusted_checkpoints()
+    download_without_process_group()
+    filling_without_warning()
+    current_grad_scaler()
+    one_colour_wrapper()
+
+
+def numpy_aliases() -> None:
+    """NumPy 2 lacks names that ``Config.compatibility_settings`` (config/configurator.py) reads to define others.
+
+    Of those others, metrics and interactions read ``np.float`` and the tuner ``np.str``, even where a ``Config`` was
+    unpickled and none was built.
+    """
+    for name, scalar in _ALIASES.items():
+        if name not in vars(np):
+            setattr(np, name, scalar)
+
+
+def dok_update() -> None:
+    """SciPy 1.13 took away ``dok_matrix._update``, with which LightGCN, NGCF, NCL and others fill their graphs."""
+    if not hasattr(dok_matrix, "_update"):
+        dok_matrix._update = lambda self, entries: self._dict.update(entries)
+
+
+def trusted_checkpoints() -> None:
+    """Torch 2.6 loads weights only, but RecBole's checkpoints pickle their ``Config`` (trainer/trainer.py).
+
+    The modules that read such checkpoints, as far as they are imported, get a ``torch`` whose ``load`` trusts the file.
+    ``torch.load`` stays as it is for everybody else.
+    """
+    for name in _CHECKPOINT_READERS:
+        if module := sys.modules.get(name):
+            _overlay(module, "torch", load=functools.partial(torch.load, weights_only=False))
+
+
+def download_without_process_group() -> None:
+    """``Dataset._download`` (data/dataset/dataset.py) ends at a barrier, for which one process alone has no group."""
+    module = recbole.data.dataset.dataset
+    _overlay(module, "torch", distributed=_Overlay(torch.distributed, barrier=_barrier))
+
+
+def filling_without_warning() -> None:
+    """``Dataset._fill_nan`` (data/dataset/dataset.py) fills a column in place, which pandas 2 does with a warning."""
+    warnings.filterwarnings("ignore", "A value is trying to be set", FutureWarning, r"recbole\.data\.dataset\.dataset")
+
+
+def current_grad_scaler() -> None:
+    """``Trainer._train_epoch`` makes a ``torch.cuda.amp.GradScaler``, deprecated since torch 2.4: it warns."""
+    _overlay(recbole.trainer.trainer, "amp", GradScaler=functools.partial(torch.amp.GradScaler, "cuda"))
+
+
+def one_colour_wrapper() -> None:
+    """Every ``init_logger`` (utils/logger.py) wraps stdout once more, till hundreds of runs exhaust the call stack."""
+    module = recbole.utils.logger
+    if not hasattr(module.init, "cache_info"):
+        module.init = functools.cache(module.init)
+
+
+def fresh_logger(config: Any) -> None:
+    """RecBole's ``init_logger``, which alone leaves the handlers of the first run in a process to all later ones.
+
+    It relies on ``logging.basicConfig``, which does nothing where the root logger has a handler. Handlers that RecBole
+    made are closed; others, a notebook's or a test's, stay.
+    """
+    root = logging.getLogger()
+    others = [handler for handler in root.handlers if not _made_by_recbole(handler)]
+    for handler in set(root.handlers).difference(others):
+        handler.close()
+    root.handlers.clear()
+    recbole.utils.logger.init_logger(config)
+    root.handlers += others
+
+
+class _Overlay:
+    """A module with some of its names replaced, for one importer alone."""
+
+    def __init__(self, module: Any, **names: Any) -> None:
+        self._module = module
+        vars(self).update(names)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _overlay(importer: Any, module: str, **names: Any) -> None:
+    """Let ``importer`` see ``names`` in the module that it imported as ``module``."""
+    seen = getattr(importer, module)
+    if not isinstance(seen, _Overlay):
+        setattr(importer, module, _Overlay(seen, **names))
+
+
+def _barrier() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def _made_by_recbole(handler: logging.Handler) -> bool:
+    logger = recbole.utils.logger
+    colourless = any(isinstance(rule, logger.RemoveColorFilter) for rule in handler.filters)
+    return colourless or isinstance(handler.formatter, logger.colorlog.ColoredFormatter)

@@ -1,0 +1,169 @@
+"""RecBole's ``Config`` over more layers, with every name and value checked."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recbole.config
+from recbole.evaluator.register import metrics_dict
+from recbole.utils import ModelType, get_model
+
+from recbole_cllm4rec import compat
+from recbole_cllm4rec.config_check import checked
+from recbole_cllm4rec.config_layers import dataset_folder, gather, model_names, properties_dir, recbole_models
+from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.protocol import metrics
+from recbole_cllm4rec.yamlio import Loader
+
+__all__ = ["Config", "model_names", "properties_dir"]
+
+compat.apply()
+metrics.register()
+
+
+class Config(recbole.config.Config):
+    """The configuration of one run. Higher layers win, a key at a time:
+
+    1. RecBole's ``overall.yaml``
+    2. ``properties/overall.yaml``
+    3. RecBole's ``model/<Model>.yaml``
+    4. ``properties/model/<Model>.yaml``
+    5. RecBole's ``dataset/sample.yaml``
+    6. RecBole's ``dataset/<dataset>.yaml``
+    7. ``properties/dataset/<dataset>.yaml``
+    8. ``<dataset>.yaml`` beside the atomic files
+    9. RecBole's ``quick_start_config`` for the type of the model
+    10. the preset among the model's ``variants`` that the key ``variant`` names
+    11. ``config_files``, in order
+    12. ``overrides``
+
+    A yaml of a dataset (7, 8) may hold ``for_model: {<Model>: {...}}``, whose values for this model come right after
+    that file's own. Dotted keys, ``eval_args.mode: uni100``, change one entry of a mapping and leave the others.
+
+    ``model`` is a class or the name of a model of RecBole, ``options`` the model's options dataclass, if it has one.
+    Values stay what they are: nothing is passed to ``eval``, and ``overrides`` is not changed. Raises
+    :class:`UserError` for names that nobody reads, for values that are not legal, and for files that cannot be read.
+    """
+
+    def __init__(
+        self,
+        model: str | type,
+        dataset: str,
+        config_files: Sequence[str | Path] = (),
+        overrides: Mapping[str, Any] | None = None,
+        options: type | None = None,
+    ) -> None:
+        # RecBole's __init__ would read sys.argv, evaluate strings and change its caller's dictionary. Its two halves
+        # are the gathering of values, which is replaced here, and their interpretation, which is RecBole's.
+        self.model_class = _model_class(model)
+        self.model = self.model_class.__name__
+        self.dataset = dataset
+        compat.trusted_checkpoints()  # the module of the model is imported by now
+        self.yaml_loader = Loader
+        self._init_parameters_category()
+        layers = gather(self.model, dataset, self._quick_start(), config_files, overrides or {})
+        self.asked = checked(layers, self.model, dataset, options)
+        self.final_config_dict = deepcopy(self.asked) | self.internal_config_dict
+        with _one_line_errors():
+            self._set_default_parameters()
+            self._init_device()
+            self._set_train_neg_sample_args()
+            self._set_eval_neg_sample_args("valid")
+            self._set_eval_neg_sample_args("test")
+            for metric in self["metrics"]:
+                metrics_dict[metric.lower()](self)  # a metric checks its own settings
+
+    def effective(self) -> dict[str, Any]:
+        """Every option in plain values, sorted by name, as a config file that gives this configuration again.
+
+        What RecBole derives (the device, the type of the model, ...) is left out.
+        """
+        rewritten = {"data_path", "gpu_id", "train_neg_sample_args"}  # RecBole does not take its own version back
+        values = {key: self.asked[key] if key in rewritten else self[key] for key in self.asked}
+        values |= {"model": self.model, "dataset": self.dataset}
+        return {key: _plain(values[key]) for key in sorted(values)}
+
+    def _quick_start(self) -> list[Path]:
+        """RecBole's own choice of ``quick_start_config`` files; beside it, RecBole notes the type of the model."""
+        self._yamls: list[Path] = []
+        self._load_internal_config_dict(self.model, self.model_class, self.dataset)
+        return [path for path in self._yamls if path.parent.name == "quick_start_config"]
+
+    def _update_internal_config_dict(self, file: str) -> dict[str, Any]:
+        """RecBole asks for each of its yamls here; they are noted, to be read with the plugin's between them."""
+        self._yamls.append(Path(file))
+        return {}
+
+    def _set_default_parameters(self) -> None:
+        # RecBole admits a sequential model for repeatable recommendation only, as its own datasets leak (see
+        # protocol.sequences). Here it goes by the general models' rules: one row a user, history masked.
+        asked, sequential = self["repeatable"], self["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        self["repeatable"] = asked or sequential
+        if sequential and self["loss_type"] == "CE":
+            self["train_neg_sample_args"] = None  # cross-entropy is over all items, and RecBole refuses negatives
+        super()._set_default_parameters()
+        self["repeatable"] = asked
+        if sequential:
+            self["MODEL_TYPE"] = ModelType.GENERAL
+        self.final_config_dict["data_path"] = str(dataset_folder(self.asked["data_path"], self.dataset))
+
+    def _init_device(self) -> None:
+        """As RecBole's, but ``use_gpu: False`` is the CPU, and CUDA_VISIBLE_DEVICES stays unless ``gpu_id`` is set.
+
+        A run on the CPU does not hide the GPUs from the next run in the process.
+        """
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if not self["use_gpu"]:
+            self["gpu_id"] = ""
+        elif self["gpu_id"] is None:
+            self["gpu_id"] = "0" if visible is None else visible
+        super()._init_device()
+        if self["gpu_id"] == "":
+            os.environ.pop("CUDA_VISIBLE_DEVICES")
+            if visible is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = visible
+
+
+def _model_class(model: str | type) -> Any:
+    if isinstance(model, type):
+        return model
+    names = model_names()
+    if model not in names:
+        spelt = {name.lower(): name for name in names}
+        near = suggestion(spelt.get(model.lower(), model), names)
+        raise UserError(f"no model is called {model!r}{near}")
+    if model not in recbole_models():
+        raise UserError(f"{model} is not RecBole's: pass its class, registry.resolve({model!r}).model")
+    try:
+        return get_model(model)
+    except ImportError as error:
+        raise UserError(f"model {model!r} needs the package {error.name}: pip install {error.name}") from None
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """RecBole's own refusals as user's errors."""
+    try:
+        yield
+    except (ValueError, NotImplementedError, RuntimeError, TypeError) as error:
+        raise UserError("RecBole refuses this configuration: " + " ".join(str(error).split())) from error
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(key): _plain(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_plain(entry) for entry in value]
+        case Enum():
+            return value.name
+        case np.generic():
+            return value.item()
+        case None | bool() | int() | float() | str():
+            return value
+    return str(value)

@@ -1,0 +1,108 @@
+"""Documents to batches: of like length, so that hardly a token is padding, in an order that is still random."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.corpus.documents import Document, Documents
+from recbole_cllm4rec.corpus.text import IntArray
+
+POOL = 50
+"""Batches drawn together and sorted by length: long enough that padding is rare, short enough to stay in memory."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B documents, laid out for the backbone and padded at the right to T tokens; R states are read in them.
+
+    ``ids`` [B, T] extended token ids; ``mask`` [B, T] true where a token is, None if all are; ``rows``, ``columns`` [R]
+    where states are read; ``targets`` [P] the extended ids to be found; ``reads`` [P] the state, of the R, that each is
+    found from; ``entities`` [E] extended ids of all user and item tokens in prompts and main texts.
+    """
+
+    ids: Tensor
+    mask: Tensor | None
+    rows: Tensor
+    columns: Tensor
+    targets: Tensor
+    reads: Tensor
+    entities: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{k: v if v is None else v.to(device) for k, v in moved.items()})
+
+
+def collate(documents: Sequence[Document], layouts: Sequence[Layout], n_words: int) -> Batch:
+    """One batch of documents and the layouts that a backbone gave them.
+
+    A layout with as many reads as targets pairs them (language modelling); one with a single read finds all its targets
+    from it (recommendation).
+    """
+    lengths = np.array([len(layout.ids) for layout in layouts])
+    ids = np.zeros((len(layouts), lengths.max()), dtype=np.int64)
+    rows, columns, targets, reads = [], [], [], []
+    n_reads = 0
+    for b, layout in enumerate(layouts):
+        ids[b, : lengths[b]] = layout.ids
+        rows.append(np.full(len(layout.reads), b))
+        columns.append(layout.reads)
+        targets.append(layout.targets)
+        paired = np.arange(len(layout.reads)) if len(layout.reads) == len(layout.targets) else np.zeros(1, dtype=int)
+        reads.append(n_reads + np.broadcast_to(paired, len(layout.targets)))
+        n_reads += len(layout.reads)
+    tokens = np.concatenate([part for document in documents for part in document])
+    mask = np.arange(ids.shape[1]) < lengths[:, None]
+    return Batch(
+        ids=torch.from_numpy(ids),
+        mask=None if mask.all() else torch.from_numpy(mask),
+        rows=_tensor(rows),
+        columns=_tensor(columns),
+        targets=_tensor(targets),
+        reads=_tensor(reads),
+        entities=torch.from_numpy(tokens[tokens >= n_words]),
+    )
+
+
+def batches_by_length(lengths: IntArray, size: int, max_tokens: int) -> list[IntArray]:
+    """Indices of documents in batches of neighbouring lengths, from the shortest up.
+
+    A batch has at most ``size`` documents and, padded, at most ``max_tokens`` tokens (one document may exceed that).
+    """
+    order = np.argsort(lengths, kind="stable")
+    batches, start = [], 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or end - start == size or (end - start + 1) * lengths[order[end]] > max_tokens:
+            batches.append(order[start:end])
+            start = end
+    return batches
+
+
+def draw_batches(
+    documents: Documents,
+    visits: IntArray,
+    lay_out: Callable[[Document, np.random.Generator], Layout],
+    n_words: int,
+    size: int,
+    max_tokens: int,
+    rng: np.random.Generator,
+) -> Iterator[Batch]:
+    """Batches of the documents ``visits``, in that order but for a pool of batches at a time, drawn and sorted."""
+    for start in range(0, len(visits), POOL * size):
+        pool = [documents.draw(int(i), rng) for i in visits[start : start + POOL * size]]
+        layouts = [lay_out(document, rng) for document in pool]
+        batches = batches_by_length(np.array([len(layout.ids) for layout in layouts]), size, max_tokens)
+        for k in rng.permutation(len(batches)):
+            yield collate([pool[i] for i in batches[k]], [layouts[i] for i in batches[k]], n_words)
+
+
+def _tensor(parts: Sequence[IntArray]) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))

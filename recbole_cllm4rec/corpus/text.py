@@ -1,0 +1,48 @@
+"""Interactions and texts of a training split, indexed by internal ids: all that documents are made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Review(NamedTuple):
+    """The text that a user wrote on an item (x_uv)."""
+
+    user: int
+    item: int
+    text: str
+
+
+class Histories:
+    """The training items of every user in one array, so that a million users cost two arrays and no lists."""
+
+    def __init__(self, users: IntArray, items: IntArray, n_users: int):
+        """``users``, ``items``: the training pairs [P]; the order of a user's items is kept."""
+        self.lengths: IntArray = np.bincount(users, minlength=n_users)
+        self._items = items[np.argsort(users, kind="stable")]
+        self._ends = np.cumsum(self.lengths)
+
+    def __getitem__(self, user: int) -> IntArray:
+        end = self._ends[user]
+        return self._items[end - self.lengths[user] : end]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Internal ids are RecBole's: 0 is padding, users run to ``n_users - 1`` and items to ``n_items - 1``.
+
+    ``user_texts`` [n_users] and ``item_texts`` [n_items] are empty strings where there is no text; ``reviews`` holds
+    texts of training pairs only.
+    """
+
+    n_users: int
+    n_items: int
+    histories: Histories
+    user_texts: Sequence[str]
+    item_texts: Sequence[str]
+    reviews: Sequence[Review]

@@ -1,0 +1,237 @@
+"""RecBole datasets whose atomic files are read as they are, and which carry the text of users, items and pairs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from recbole.data.dataset import Dataset
+from recbole.utils import FeatureSource, FeatureType
+
+from recbole_cllm4rec.corpus.escape import unescape
+from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
+from recbole_cllm4rec.errors import UserError, suggestion
+
+SOURCES = ("user", "item", "inter")
+
+
+class TextDataset(Dataset):
+    """Reads atomic files without quoting or guessing at missing values, and keeps the text out of RecBole's tensors.
+
+    The columns that ``text_fields`` names become one string a row, joined by ``text_template`` or by a full stop; they
+    stay plain Python strings, found by raw ids until the filters have run and by internal ids after.
+    """
+
+    def _get_preset(self) -> None:
+        super()._get_preset()
+        self._raw_texts: dict[str, list[tuple[Any, str]]] = {source: [] for source in SOURCES}
+        self._held_out: tuple[TextDataset, ...] = ()
+
+    def _load_data(self, token: str, dataset_path: str) -> None:
+        if not Path(dataset_path).exists() and not self.config["download"]:
+            raise UserError(_how_to_get(token, dataset_path))
+        super()._load_data(token, dataset_path)
+        for source in SOURCES:
+            if self.config["text_fields"].get(source) and not self._raw_texts[source]:
+                raise UserError(
+                    f"text_fields names columns of '{source}', but {dataset_path} has no {token}.{source} file: "
+                    "add the file or take the entry out of text_fields"
+                )
+
+    def _load_feat(self, filepath: str, source: FeatureSource | str) -> pd.DataFrame | None:
+        """As RecBole's, from a file read by :func:`read_atomic`."""
+        frame = read_atomic(Path(filepath), self.config["field_separator"], self.config["encoding"])
+        name = source.value if isinstance(source, FeatureSource) else source
+        if name in SOURCES:
+            self._keep_text(frame, name, filepath)
+        load, unload = self._get_load_and_unload_col(source)
+        if load == set():
+            return None
+        kept: dict[str, pd.Series] = {}
+        for header in frame:
+            field, type_name = str(header).split(":")
+            if (load is not None and field not in load) or (unload is not None and field in unload):
+                continue
+            kind = FeatureType(type_name)
+            if name != "link":
+                self.field2source[field], self.field2type[field] = source, kind
+                if kind in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
+                    self.field2bucketnum[field] = 2
+            kept[field] = self._parse(frame[header], field, kind, filepath)
+        return pd.DataFrame(kept) if kept else None
+
+    def _parse(self, column: pd.Series, field: str, kind: FeatureType, filepath: str) -> pd.Series:
+        """A column of strings as RecBole wants its type: tokens, floats, or arrays of either."""
+        if kind is FeatureType.TOKEN:
+            self.field2seqlen[field] = 1
+            if field in (self.uid_field, self.iid_field) and (column == "").any():
+                raise UserError(f"{filepath}, line {_line(column == '')}: the {field} is empty; every row needs one")
+            return column.where(column != "")  # an empty cell is RecBole's [PAD]
+        if kind is FeatureType.FLOAT:
+            self.field2seqlen[field] = 1
+            return _floats(column, field, filepath)
+        parts = [[part for part in text.split(self.config["seq_separator"]) if part] for text in column]
+        longest = max(map(len, parts), default=0)
+        length = min((self.config["seq_len"] or {}).get(field, longest), longest)
+        self.field2seqlen[field] = length
+        dtype: type = str if kind is FeatureType.TOKEN_SEQ else float
+        return pd.Series([np.array(p[:length], dtype=dtype) for p in parts], index=column.index)
+
+    def _keep_text(self, frame: pd.DataFrame, source: str, filepath: str) -> None:
+        fields: Sequence[str] = self.config["text_fields"].get(source) or []
+        if not fields:
+            return
+        columns = {str(header).split(":")[0]: frame[header] for header in frame}
+        keys = {"user": [self.uid_field], "item": [self.iid_field], "inter": [self.uid_field, self.iid_field]}[source]
+        for field in [*keys, *fields]:
+            if field not in columns:
+                raise UserError(
+                    f"{filepath} has no column {field!r}, which text_fields[{source}] needs; it has "
+                    f"{', '.join(columns)}{suggestion(field, columns)}"
+                )
+        read = unescape if self.config["text_escaped"] else str
+        template = (self.config["text_template"] or {}).get(source)
+        try:
+            rows = zip(*(columns[field] for field in fields), strict=True)
+            texts = [compose(dict(zip(fields, map(read, row), strict=True)), template) for row in rows]
+        except KeyError as error:
+            raise UserError(
+                f"text_template[{source}] uses {error}, which is not among text_fields[{source}]: {', '.join(fields)}"
+            ) from None
+        ids = zip(*(columns[key] for key in keys), strict=True)
+        self._raw_texts[source] += list(zip(ids, texts, strict=True))
+
+    def _change_feat_format(self) -> None:
+        self._rank_times()
+        super()._change_feat_format()
+
+    def _rank_times(self) -> None:
+        """Times become their ranks: RecBole keeps them in float32, in which unix seconds tie within two minutes."""
+        if self.time_field in self.inter_feat:
+            self.inter_feat[self.time_field] = self.inter_feat[self.time_field].rank(method="dense")
+
+    def lacks_time(self) -> UserError:
+        """The error of a model or an order that needs times."""
+        return UserError(
+            f"dataset {self.dataset_name!r}: {self.time_field!r} (TIME_FIELD) is not among the columns that load_col "
+            "loads, but this model or eval_args.order needs it"
+        )
+
+    def training_rows(self) -> "TextDataset":
+        """What a data loader for training iterates over."""
+        return self
+
+    def build(self) -> list[Dataset]:
+        """The three parts; the training part knows the others, so that no text of theirs is ever read in training."""
+        parts: list[Dataset] = super().build()
+        parts[0]._held_out = tuple(parts[1:])
+        return parts
+
+    def corpus(self) -> Corpus:
+        """What a language model may read in training: the interactions of this part, and texts without held-out ones."""
+        users, items = self.pairs()
+        return Corpus(
+            self.user_num,
+            self.item_num,
+            Histories(users, items, self.user_num),
+            self._texts_by_id("user", self.uid_field, self.user_num),
+            self._texts_by_id("item", self.iid_field, self.item_num),
+            self._reviews(),
+        )
+
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """Internal ids of the users and items of this part's interactions, two arrays [P]."""
+        return self.inter_feat[self.uid_field].numpy(), self.inter_feat[self.iid_field].numpy()
+
+    def _texts_by_id(self, source: str, field: str, n: int) -> list[str]:
+        texts = [""] * n
+        ids = self.field2token_id[field]
+        for (token,), text in self._raw_texts[source]:
+            if token in ids and not texts[ids[token]]:
+                texts[ids[token]] = text
+        return texts
+
+    def _reviews(self) -> list[Review]:
+        """Texts of the pairs of this part; a pair that a held-out part has too may be that part's, and is left out."""
+        allowed = set(_codes(self)).difference(*map(_codes, self._held_out))
+        users, items = self.field2token_id[self.uid_field], self.field2token_id[self.iid_field]
+        reviews = []
+        for (user, item), text in self._raw_texts["inter"]:
+            u, i = users.get(user, 0), items.get(item, 0)
+            if text.strip() and u * self.item_num + i in allowed:
+                reviews.append(Review(u, i, text))
+        return reviews
+
+
+def read_atomic(path: Path, separator: str, encoding: str) -> pd.DataFrame:
+    """The cells of an atomic file as strings, under its ``name:type`` headers.
+
+    Quotes are characters, ``NA`` is a word, an empty cell is the empty string. Raises :class:`UserError` for a malformed
+    header and for a row with too few or too many cells.
+    """
+    try:
+        with path.open(encoding=encoding, newline="\n") as file:
+            ending = "\r\n" if (first := file.readline()).endswith("\r\n") else "\n"
+            header = first.removesuffix(ending).removeprefix("\ufeff").split(separator)
+            _check_header(path, header)
+            rows = []
+            for number, line in enumerate(file, start=2):
+                cells = line.removesuffix(ending).split(separator)
+                if len(cells) != len(header) and line != ending:
+                    raise UserError(
+                        f"{path}, line {number}: {len(cells)} cells where the header names {len(header)}; a tab or a "
+                        "newline inside a text must be escaped (see text_escaped)"
+                    )
+                rows.append(cells)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not {encoding}: {error.reason} at byte {error.start}; set `encoding`") from None
+    while len(header) > 1 and rows and rows[-1] == [""]:
+        rows.pop()
+    columns = zip(*rows, strict=True) if rows else [()] * len(header)
+    return pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in zip(header, columns, strict=True)})
+
+
+def _check_header(path: Path, header: Sequence[str]) -> None:
+    types = sorted(kind.value for kind in FeatureType)
+    for name in header:
+        if name.count(":") != 1 or name.split(":")[1] not in types:
+            raise UserError(f"{path}, line 1: the header {name!r} is not NAME:TYPE with TYPE one of {', '.join(types)}")
+    if repeated := [name for name, times in Counter(header).items() if times > 1]:
+        raise UserError(f"{path}, line 1: the column {repeated[0]!r} appears twice")
+
+
+def compose(cells: dict[str, str], template: str | None) -> str:
+    """One text from several cells: by the template, where any cell has something, or joined as sentences."""
+    present = [cell.strip() for cell in cells.values() if cell.strip()]
+    if not present:
+        return ""
+    return template.format(**cells) if template else ". ".join(text.removesuffix(".") for text in present) + "."
+
+
+def _floats(column: pd.Series, field: str, filepath: str) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & ~column.str.lower().isin(["", "nan"])
+    if wrong.any():
+        raise UserError(f"{filepath}, line {_line(wrong)}: {field} is {column[wrong].iloc[0]!r}, not a number")
+    return numbers.astype(np.float64)
+
+
+def _line(wrong: pd.Series) -> int:
+    """Number of the first line for which ``wrong`` holds, the header being line 1."""
+    return int(np.flatnonzero(wrong)[0]) + 2
+
+
+def _codes(part: TextDataset) -> list[int]:
+    users, items = part.pairs()
+    codes: list[int] = (users * part.item_num + items).tolist()
+    return codes
+
+
+def _how_to_get(dataset: str, path: str) -> str:
+    return (
+        f"dataset {dataset!r} is not in {path}: convert raw files with `python -m dataset_prep paper-layout FOLDER --out "
+        f"{path}` (other sources: `python -m dataset_prep --help`), put atomic files there, or add --download to fetch "
+        "RecBole's own copy, if it has one"
+    )

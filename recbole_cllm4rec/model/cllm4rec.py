@@ -1,0 +1,173 @@
+"""CLLM4Rec: user and item tokens of two views, collaborative and content, in one frozen language model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from recbole_cllm4rec.backbone.load import load_backbone
+from recbole_cllm4rec.backbone.precision import resolve_precision
+from recbole_cllm4rec.corpus.batching import Batch, batches_by_length, collate
+from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
+from recbole_cllm4rec.corpus.text import Corpus
+from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
+from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
+from recbole_cllm4rec.model.options import CLLM4RecOptions
+from recbole_cllm4rec.options import read_options
+
+INITIAL_SCALE = 0.02
+"""Standard deviation of random tokens, that of the word embeddings of GPT-2 and BERT at their own start."""
+
+
+NOTHING = np.empty(0, dtype=np.int64)
+
+
+class View(nn.Module):
+    """The embeddings of one view, z_l or z_c: a row a user, then a row an item [I + J, K], always float32."""
+
+    def __init__(self, vocabulary: ExtendedVocabulary, hidden_size: int):
+        super().__init__()
+        n_tokens = vocabulary.n_users + vocabulary.n_items
+        self.table = nn.Parameter(torch.randn(n_tokens, hidden_size) * INITIAL_SCALE)
+        self.n_users = vocabulary.n_users
+
+    @property
+    def items(self) -> Tensor:
+        """Rows of the items [J, K], the tied item head."""
+        return self.table[self.n_users :]
+
+
+class CLLM4Rec(GeneralRecommender):
+    """Collaborative Large Language Model for Recommender Systems (WWW 2024, arXiv 2311.01343).
+
+    Its trainer walks the stages of pretraining and finetuning; see :mod:`recbole_cllm4rec.training`.
+    """
+
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config: Any, dataset: Any):
+        """``dataset``: the training part, which carries the text (:class:`recbole_cllm4rec.dataset.TextDataset`)."""
+        super().__init__(config, dataset)
+        self.options = read_options(CLLM4RecOptions, config)
+        options = self.options
+        self.backbone = load_backbone(
+            options.backbone,
+            options.pretrained,
+            resolve_precision(options.precision, self.device),
+            options.train_backbone,
+            options.max_length,
+            options.text_mask_share,
+            config["seed"],
+        ).to(self.device)
+        self.corpus: Corpus = dataset.corpus()
+        self.vocabulary = ExtendedVocabulary(self.backbone.vocabulary_size, self.corpus.n_users, self.corpus.n_items)
+        self.collaborative = View(self.vocabulary, self.backbone.hidden_size).to(self.device)
+        self.content = View(self.vocabulary, self.backbone.hidden_size).to(self.device) if options.content_view else None
+        self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
+        self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
+        self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
+        if options.token_init == "text":
+            self.start_from_text()
+
+    def states(self, batch: Batch, view: View) -> Tensor:
+        """The states [R, K] that the batch reads, its user and item tokens embedded by ``view``."""
+        n_words = self.vocabulary.n_words
+        words = nn.functional.embedding(batch.ids.clamp(max=n_words - 1), self.backbone.word_embeddings)  # [B, T, K]
+        where = (batch.ids >= n_words).nonzero(as_tuple=True)
+        tokens = nn.functional.embedding(batch.ids[where] - n_words, view.table)
+        embeddings = words.index_put(where, tokens.to(words.dtype))
+        return self.backbone(embeddings, batch.mask)[batch.rows, batch.columns]
+
+    def item_logits(self, states: Tensor) -> Tensor:
+        """Scores of all items [R, J], the tied head Z_l^v h; RecBole's padding item can never be drawn."""
+        logits = (states @ self.collaborative.items.to(states.dtype).T).float()
+        return logits.index_fill(1, torch.zeros(1, dtype=torch.long, device=logits.device), -torch.inf)
+
+    def collaborative_loss(self, batch: Batch) -> Tensor:
+        """L-step, and finetuning: items from the items before or around them (paper, eqs. 6 and 11)."""
+        targets = batch.targets - self.vocabulary.item(0)
+        states = self.states(batch, self.collaborative)
+        likelihood = negative_log_likelihood(states, self.item_logits, batch.reads, targets, self.n_items)
+        return self._regularised(likelihood, batch, self.collaborative, self.content)
+
+    def content_loss(self, batch: Batch, regularised: bool = True) -> Tensor:
+        """C-step: words from the words before or around them (paper, eq. 8).
+
+        Without regularisation it is the warm-up, when no collaborative view is there yet to be followed.
+        """
+        assert self.content is not None, "LLM-CF has no content stage"
+        states = self.states(batch, self.content)
+        likelihood = negative_log_likelihood(
+            states, self.backbone.word_logits, batch.reads, batch.targets, self.vocabulary.n_words
+        )
+        return self._regularised(likelihood, batch, self.content, self.collaborative if regularised else None)
+
+    @torch.no_grad()
+    def full_sort_predict(self, interaction: Interaction) -> Tensor:
+        """Scores of all items for B users, in one forward pass a user [B · J]; the whole history is in the prompt."""
+        users = interaction[self.USER_ID].cpu().numpy()
+        documents = [self._prediction(int(user)) for user in users]
+        layouts = [self.backbone.lay_out_question(*document) for document in documents]
+        scores = torch.empty(len(users), self.n_items, device=self.device)
+        lengths = np.array([len(layout.ids) for layout in layouts])
+        for rows in batches_by_length(lengths, len(users), self.options.max_batch_tokens):
+            batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
+            scores[torch.from_numpy(rows)] = self.item_logits(self.states(batch.to(self.device), self.collaborative))
+        return scores.view(-1)
+
+    def predict(self, interaction: Interaction) -> Tensor:
+        """Scores of B pairs [B]."""
+        scores = self.full_sort_predict(interaction).view(-1, self.n_items)
+        return scores.gather(1, interaction[self.ITEM_ID].view(-1, 1)).squeeze(1)
+
+    def _prediction(self, user: int) -> Document:
+        ask = self.history_prompt.question if self.asks_question else self.history_prompt.continuation
+        return Document(ask(user, self.corpus.histories[user][: self.history_room]), NOTHING)
+
+    @torch.no_grad()
+    def start_from_text(self) -> None:
+        """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
+        table = self.collaborative.table
+        self.backbone.eval()  # the dropout of one that is to be trained would blur the texts
+        found, vectors = self._encode(self.corpus.item_texts, "items")
+        table[self.n_users + found] = vectors
+        found, vectors = self._encode(self.corpus.user_texts, "users")
+        table[found] = vectors
+        self.backbone.train()
+        if self.content is not None:
+            self.content.table.copy_(table)
+
+    def _encode(self, texts: Sequence[str], whose: str) -> tuple[Tensor, Tensor]:
+        """Indices [M] of the texts that are not empty, and their mean states [M, K] as tokens."""
+        words = self.backbone.words(texts)
+        found = np.array([i for i, ids in enumerate(words) if len(ids)], dtype=np.int64)
+        room = self.backbone.max_length - self.backbone.overhead
+        layouts = [self.backbone.lay_out_words(words[i][:room]) for i in found]
+        vectors = torch.zeros(len(found), self.backbone.hidden_size, device=self.device)
+        lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
+        bar = tqdm(total=len(found), desc=f"encode the text of {whose}", unit="text", delay=1, leave=False)
+        for rows in batches_by_length(lengths, len(found), self.options.max_batch_tokens):
+            batch = collate([Document(layouts[r].ids, NOTHING) for r in rows], [layouts[r] for r in rows], 0)
+            batch = batch.to(self.device)
+            embedded = nn.functional.embedding(batch.ids, self.backbone.word_embeddings)
+            states = self.backbone(embedded, batch.mask)[batch.rows, batch.columns].float()
+            mean = states.new_zeros(len(rows), states.shape[1]).index_add(0, batch.rows, states)
+            vectors[torch.from_numpy(rows)] = mean / batch.rows.bincount()[:, None]
+            bar.update(len(rows))
+        bar.close()
+        # Centred, as what all texts share tells nothing apart; and of a word's length, which the backbone is used to.
+        directions = nn.functional.normalize(vectors - vectors.mean(0))
+        return torch.from_numpy(found), directions * self.backbone.word_embeddings.float().norm(dim=1).mean()
+
+    def _regularised(self, likelihood: Tensor, batch: Batch, own: View, other: View | None) -> Tensor:
+        penalty = likelihood.new_zeros(())
+        if other is not None:
+            penalty = mutual_regularisation(own.table, other.table, batch.entities - self.vocabulary.n_words)
+        scope = self.options.loss_scope
+        return total_loss(likelihood, penalty, self.options.lambda_c, len(batch), len(batch.targets), scope)

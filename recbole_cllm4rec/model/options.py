@@ -1,0 +1,59 @@
+"""The options of CLLM4Rec. Their defaults stand in ``properties/model/CLLM4Rec.yaml``."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.options import Above, AtLeast, Between
+
+Share = Annotated[float, Between(0, 1)]
+
+
+@dataclass(frozen=True)
+class CLLM4RecOptions:
+    """Every choice that CLLM4Rec leaves open, beside RecBole's own (``epochs``, ``learning_rate``, …)."""
+
+    backbone: str
+    """A hub id, a local folder, ``minilm`` or ``scratch``."""
+    pretrained: bool
+    """Start from the backbone's weights, or from random ones in its architecture (LLM-Scratch), then always trained."""
+    train_backbone: bool
+    """Train the backbone's weights too (LLM-FtAll)."""
+    precision: Literal["auto", "float32", "bfloat16"]
+    """Precision of frozen weights; ``auto`` measures whether bfloat16 is faster here. Trained ones are float32."""
+    max_length: Annotated[int, AtLeast(8)]
+    """Tokens of a document, capped by the backbone's positions."""
+    token_init: Literal["random", "text"]
+    """User and item tokens start from noise, or from the encoded sentence of their text."""
+    content_view: bool
+    """Learn the content LLM; without it there is nothing to regularise toward (LLM-CF)."""
+    lambda_c: Annotated[float, AtLeast(0)]
+    """Precision λ_c of the content view given the collaborative view: the strength of mutual regularisation."""
+    loss_scope: Literal["per-document", "per-token"]
+    """How likelihood and regularisation are summed: the paper's objective, or the released code's."""
+    alternation: Literal["step", "epoch"]
+    """L-steps and C-steps alternate a step at a time (paper) or an epoch at a time (released code)."""
+    shuffle_items: bool
+    """Draw a new order of the items at every visit; without it, LLM-FixOrd."""
+    finetune_target: Literal["held-out", "train"]
+    """Finetuning predicts the masked items (paper) or all training items (released code)."""
+    mask_share: Share | list[Share]
+    """Share p_m of a history that finetuning masks, one item at least; [low, high] draws it anew at every visit."""
+    text_mask_share: Share
+    """Share of a main text that encoder-only backbones mask, one token at least."""
+    content_epochs: Annotated[int, AtLeast(0)]
+    """Epochs of the content warm-up."""
+    pretrain_epochs: Annotated[int, AtLeast(0)]
+    """Epochs of mutually regularised pretraining. The epochs of finetuning are RecBole's ``epochs``."""
+    content_share: Share
+    """Share of the content documents that one epoch of the later stages visits."""
+    pretrain_learning_rate: Annotated[float, Above(0)]
+    """Learning rate of the first two stages. That of finetuning is RecBole's ``learning_rate``."""
+    max_batch_tokens: Annotated[int, AtLeast(1)]
+    """Tokens of a padded batch: caps the memory of a step whatever ``train_batch_size`` is."""
+    variant: str
+    """A named set of the above: see ``variants`` in the yaml."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.mask_share, list) and not (len(self.mask_share) == 2 and sorted(self.mask_share) == self.mask_share):
+            raise UserError(f"mask_share is {self.mask_share}: give one share, or two, the lower first")

@@ -1,0 +1,1 @@
+"""How models are compared: splits, metrics, and the proofs that two runs used the same ones."""

@@ -1,0 +1,60 @@
+"""Train, valid and test parts of one dataset, the same for every model that shares its seed, and their fingerprints."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from recbole.data.utils import create_samplers, get_dataloader
+from recbole.sampler import KGSampler
+from recbole.utils import ModelType, init_seed
+
+from recbole_cllm4rec.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """RecBole's data loaders of the three parts; ``valid`` and ``test`` are None where that part is empty.
+
+    ``fingerprints``: of each part, its number of pairs and a hash of them.
+    """
+
+    train: Any
+    valid: Any
+    test: Any
+    fingerprints: dict[str, str]
+
+
+def split(config: Any, dataset: Any) -> Split:
+    """RecBole's ``data_preparation``, seeded right before the split and with the masks of ``history_mask``.
+
+    Raises :class:`UserError` where no interaction is left to train on.
+    """
+    init_seed(config["seed"], config["reproducibility"])  # the split draws from torch's global generator
+    parts = dataset.build()
+    if not len(parts[0]):
+        raise UserError(f"dataset {config['dataset']!r}: no interaction is left to train on; loosen filters or eval_args")
+    samplers = list(create_samplers(config, dataset, parts))
+    if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
+        samplers[2] = samplers[2].set_phase("train")
+    loaders = [_train_loader(config, dataset, parts[0].training_rows(), samplers[0])]
+    for phase, part, sampler in zip(("valid", "test"), parts[1:], samplers[1:], strict=True):
+        loaders.append(get_dataloader(config, phase)(config, part, sampler, shuffle=False) if len(part) else None)
+    names = ("train", "valid", "test")
+    return Split(*loaders, {name: fingerprint(part) for name, part in zip(names, parts, strict=True)})
+
+
+def fingerprint(part: Any) -> str:
+    """``pairs:hash`` of a part: sha256 over its sorted raw (user, item) ids, so that two runs can prove they share it."""
+    users = part.id2token(part.uid_field, part.inter_feat[part.uid_field].numpy())
+    items = part.id2token(part.iid_field, part.inter_feat[part.iid_field].numpy())
+    pairs = sorted(f"{user}\t{item}" for user, item in zip(users, items, strict=True))
+    return f"{len(pairs)}:{hashlib.sha256(chr(10).join(pairs).encode()).hexdigest()[:16]}"
+
+
+def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:
+    loader = get_dataloader(config, "train")
+    if config["MODEL_TYPE"] != ModelType.KNOWLEDGE:
+        return loader(config, part, sampler, shuffle=config["shuffle"])
+    negatives = config["train_neg_sample_args"]
+    entities = KGSampler(dataset, negatives["distribution"], negatives["alpha"])
+    return loader(config, part, sampler, entities, shuffle=True)

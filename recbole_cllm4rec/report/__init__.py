@@ -1,0 +1,1 @@
+"""What a run leaves behind: a JSON file, the configuration that made it, and a row on the screen."""

@@ -1,0 +1,1 @@
+"""The staged training of CLLM4Rec inside RecBole's trainer."""

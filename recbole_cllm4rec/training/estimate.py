@@ -1,0 +1,85 @@
+"""How long training will take and how much memory it needs, told from real batches of every pass before it starts."""
+
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_cllm4rec.corpus.batching import POOL
+from recbole_cllm4rec.training.stages import Pass, Stage
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``minutes`` of each stage if no stage stops early, and peak memory in GiB so far."""
+
+    minutes: dict[str, float]
+    memory: float
+
+    def __str__(self) -> str:
+        stages = ", ".join(f"{name} {minutes:.1f}" for name, minutes in self.minutes.items())
+        return (
+            f"estimate: at most {sum(self.minutes.values()):.1f} minutes ({stages}) unless stopped early, "
+            f"{self.memory:.1f} GiB of memory"
+        )
+
+
+def estimate(stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: int, seed: int) -> Estimate:
+    """Run the largest of some batches of every pass, without a step, and scale its time by the tokens of an epoch.
+
+    Weights, gradients and the random streams of training are left as they were.
+    """
+    rng = np.random.default_rng([seed, len(stages)])
+    minutes: dict[str, float] = {}
+    with torch.random.fork_rng():
+        for stage in stages:
+            seconds = sum(_epoch_seconds(current, model.device, rng) for current in stage.passes)
+            minutes[stage.name] = stage.epochs * seconds / 60
+            if stage.validates and valid_data:
+                minutes["validation"] = -(-stage.epochs // eval_step) * _validation_seconds(model, valid_data) / 60
+    return Estimate(minutes, peak_memory(model.device))
+
+
+def _epoch_seconds(current: Pass, device: torch.device, rng: np.random.Generator) -> float:
+    batch = max(islice(current.batches(rng), POOL), key=lambda batch: batch.ids.numel()).to(device)
+    current.loss(batch).backward()  # a first run pays for what later ones find ready
+    start = perf_counter()
+    current.loss(batch).backward()
+    _wait(device)
+    seconds = perf_counter() - start
+    current.optimiser.zero_grad()
+    # A batch holds documents of one length; what an epoch costs goes by tokens.
+    sample = [
+        current.lay_out(current.documents.draw(int(i), rng), rng)
+        for i in rng.integers(len(current.documents), size=200)
+    ]
+    tokens = float(np.mean([len(layout.ids) for layout in sample])) * len(current)
+    return seconds * tokens / batch.ids.numel()
+
+
+def _validation_seconds(model: Any, valid_data: Any) -> float:
+    users = next(iter(valid_data))[0]
+    model.eval()
+    start = perf_counter()
+    model.full_sort_predict(users.to(model.device))
+    _wait(model.device)
+    return (perf_counter() - start) * valid_data.sample_size / len(users)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory this process has held so far, in GiB, on the device that it computes on."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)  # bytes there, KiB elsewhere

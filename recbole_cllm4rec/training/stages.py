@@ -1,0 +1,153 @@
+"""Stages of training as objects: what is read, which loss, which parameters move, how long, and when to stop."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.corpus.batching import Batch, draw_batches
+from recbole_cllm4rec.corpus.documents import (
+    Document,
+    Documents,
+    Interactions,
+    Recommendations,
+    content_documents,
+)
+from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+
+LayOut = Callable[[Document, np.random.Generator], Layout]
+Loss = Callable[[Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way through the data: documents, the loss on them, and the optimiser of what that loss may move.
+
+    ``share``: of the documents, the part that one epoch visits, chosen anew each time.
+    """
+
+    name: str
+    documents: Documents
+    lay_out: LayOut
+    loss: Loss
+    optimiser: torch.optim.Optimizer
+    n_words: int
+    batch_size: int
+    max_tokens: int
+    share: float = 1.0
+
+    def __len__(self) -> int:
+        """Documents that an epoch visits."""
+        return max(1, round(self.share * len(self.documents)))
+
+    def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
+        """One epoch."""
+        visits = rng.permutation(len(self.documents))[: len(self)]
+        return draw_batches(
+            self.documents, visits, self.lay_out, self.n_words, self.batch_size, self.max_tokens, rng
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Passes that alternate for a number of epochs; one that ``validates`` keeps its best epoch and may stop early."""
+
+    name: str
+    epochs: int
+    passes: Sequence[Pass]
+    alternation: Literal["step", "epoch"]
+    validates: bool = False
+
+    def __len__(self) -> int:
+        """Documents that an epoch visits."""
+        return sum(map(len, self.passes))
+
+    def steps(self, rng: np.random.Generator) -> Iterator[tuple[Pass, Batch]]:
+        """One epoch's batches, each with its pass; every pass goes once through its documents.
+
+        Step by step, the pass that has come the least far is next, so that all end together whatever their sizes.
+        Epoch by epoch, one pass follows the other.
+        """
+        sources = [current.batches(rng) for current in self.passes]
+        if self.alternation == "epoch":
+            for current, batches in zip(self.passes, sources, strict=True):
+                yield from ((current, batch) for batch in batches)
+            return
+        visited = [0] * len(sources)
+        while sum(visited) < len(self):
+            k = min(range(len(sources)), key=lambda i: visited[i] / len(self.passes[i]))
+            batch = next(sources[k])
+            visited[k] += len(batch)
+            yield self.passes[k], batch
+
+
+def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.optim.Optimizer]) -> list[Stage]:
+    """The content warm-up, the mutually regularised pretraining and the finetuning (paper, sections 3.3 to 3.5).
+
+    ``optimiser(params=…, learning_rate=…)`` is RecBole's factory. A stage of no epochs, and a pass without documents,
+    is left out; the last stage validates. Raises :class:`UserError` where nothing trains the collaborative view.
+    """
+    options, backbone, corpus = model.options, model.backbone, model.corpus
+    prompt, room = model.history_prompt, model.history_room
+    longest = backbone.max_length - backbone.overhead
+    contents = content_documents(corpus, model.vocabulary, backbone.words, longest)
+    interactions = Interactions(corpus.histories, prompt, room, options.shuffle_items)
+    questions = Recommendations(
+        corpus.histories, prompt, room, options.mask_share, options.finetune_target, options.shuffle_items
+    )
+    early, late = options.pretrain_learning_rate, config["learning_rate"]
+
+    def collaborative(name: str, documents: Documents, lay_out: LayOut, rate: float) -> Pass:
+        optimizer = optimiser(params=_moved_by(model, model.collaborative), learning_rate=rate)
+        return sized(name, documents, lay_out, model.collaborative_loss, optimizer)
+
+    def content(rate: float, share: float, regularised: bool) -> list[Pass]:
+        if model.content is None or not len(contents):
+            return []
+        optimizer = optimiser(params=_moved_by(model, model.content, words=True), learning_rate=rate)
+        loss = partial(model.content_loss, regularised=regularised)
+        return [sized("content", contents, text, loss, optimizer, share=share)]
+
+    def text(document: Document, rng: np.random.Generator) -> Layout:
+        return backbone.lay_out_text(document.prompt, document.main, rng)
+
+    def question(document: Document, rng: np.random.Generator) -> Layout:
+        return backbone.lay_out_question(document.prompt, document.main)
+
+    sized = partial(
+        Pass,
+        n_words=model.vocabulary.n_words,
+        batch_size=config["train_batch_size"],
+        max_tokens=options.max_batch_tokens,
+    )
+    warm_up = content(early, 1.0, regularised=False)
+    pretraining = [
+        collaborative("collaborative", interactions, text, early),
+        *content(early, options.content_share, regularised=True),
+    ]
+    finetuning = [
+        collaborative("recommendation", questions, question, late),
+        *content(late, options.content_share, regularised=True),
+    ]
+    if not options.pretrain_epochs and not config["epochs"]:
+        raise UserError("nothing would train the collaborative view: set epochs or pretrain_epochs above 0")
+    finetunes = config["epochs"] > 0
+    stages = [
+        Stage("content", options.content_epochs, warm_up, "step"),
+        Stage("pretraining", options.pretrain_epochs, pretraining, options.alternation, validates=not finetunes),
+        Stage("finetuning", config["epochs"], finetuning, options.alternation, validates=finetunes),
+    ]
+    return [stage for stage in stages if stage.epochs and stage.passes]
+
+
+def _moved_by(model: CLLM4Rec, view: nn.Module, words: bool = False) -> list[nn.Parameter]:
+    """Parameters that a pass may move: its view, a backbone that is not frozen and, for words, a head that is learnt."""
+    backbone = list(model.backbone.model.parameters()) if model.backbone.trainable else []
+    head = [p for name, p in model.backbone.named_parameters() if not name.startswith("model.")] if words else []
+    return [*view.parameters(), *backbone, *head]

@@ -1,0 +1,52 @@
+"""Fixtures for all tests: tiny checkpoints, made once a session, and the real ones that lie beside the repository."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from checkpoints import save_bert, save_gpt2, save_llama, save_t5
+from hypothesis import settings
+
+STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K"
+
+torch.set_num_threads(1)  # tensors here are so small that threads cost more than they give
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder."""
+    return save_bert(tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture(scope="session")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A decoder with a tied head."""
+    return save_gpt2(tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A decoder with a head of its own."""
+    return save_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder-decoder, which is no backbone."""
+    return save_t5(tmp_path_factory.mktemp("t5"))
+
+
+@pytest.fixture(scope="session", params=["bert", "gpt2", "llama"])
+def checkpoint(request: pytest.FixtureRequest) -> Path:
+    """Every checkpoint that is a backbone, in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def stories() -> Path:
+    """A real checkpoint of LLaMA's architecture, trained on children's stories; its head is tied."""
+    if not STORIES.is_dir():
+        pytest.skip(f"{STORIES} is absent")
+    return STORIES

@@ -1,0 +1,141 @@
+"""Batches: what is in them, how large they are, and how little of them is padding."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.corpus.batching import POOL, Batch, batches_by_length, collate, draw_batches
+from recbole_cllm4rec.corpus.documents import Document, Texts
+
+LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=60)
+SIZES = st.integers(1, 8)
+TOKENS = st.integers(1, 40)
+
+
+def array(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+def drawn(lengths: Sequence[int], size: int, max_tokens: int, seed: int, visits: Sequence[int]) -> list[Batch]:
+    """Batches of documents that are nothing but their own number, ``lengths[i]`` times over."""
+    documents = Texts([Document(np.full(length, i), array()) for i, length in enumerate(lengths)])
+    rng = np.random.default_rng(seed)
+    return list(draw_batches(documents, np.array(visits), lay_out, 0, size, max_tokens, rng))
+
+
+def lay_out(document: Document, rng: np.random.Generator) -> Layout:
+    return Layout(document.prompt, array(0), array())
+
+
+def padding(batches: Sequence[Batch]) -> float:
+    """The share of padding."""
+    tokens = sum(batch.ids.numel() if batch.mask is None else int(batch.mask.sum()) for batch in batches)
+    return 1 - tokens / sum(batch.ids.numel() for batch in batches)
+
+
+class TestCollate:
+    """Words are below 10; 10 and above are users and items."""
+
+    def test_language_modelling_pairs_reads_with_targets(self):
+        documents = [Document(array(10, 1), array(2, 3)), Document(array(4, 11), array(12, 5, 13))]
+        layouts = [
+            Layout(array(10, 1, 2), array(1, 2), array(2, 3)),
+            Layout(array(4, 11, 12, 5), array(1, 3), array(12, 13)),
+        ]
+        batch = collate(documents, layouts, n_words=10)
+        assert batch.ids.tolist() == [[10, 1, 2, 0], [4, 11, 12, 5]]
+        assert batch.mask.tolist() == [[True, True, True, False], [True, True, True, True]]
+        assert batch.rows.tolist() == [0, 0, 1, 1]
+        assert batch.columns.tolist() == [1, 2, 1, 3]
+        assert batch.targets.tolist() == [2, 3, 12, 13]
+        assert batch.reads.tolist() == [0, 1, 2, 3]
+        assert batch.entities.tolist() == [10, 11, 12, 13]  # 13 too, though it is not fed in
+        assert len(batch) == 2
+
+    def test_recommendation_reads_once_for_all_targets(self):
+        documents = [
+            Document(array(10, 12, 1), array(13, 14)),
+            Document(array(11, 13, 1), array(12)),
+            Document(array(11, 1, 2), array(12, 13, 14)),
+        ]
+        layouts = [Layout(prompt, array(2), main) for prompt, main in documents]
+        batch = collate(documents, layouts, n_words=10)
+        assert batch.mask is None  # nothing is padding
+        assert batch.rows.tolist() == [0, 1, 2]
+        assert batch.columns.tolist() == [2, 2, 2]
+        assert batch.targets.tolist() == [13, 14, 12, 12, 13, 14]
+        assert batch.reads.tolist() == [0, 0, 1, 2, 2, 2]
+        assert batch.entities.tolist() == [10, 12, 13, 14, 11, 13, 12, 11, 12, 13, 14]
+
+    def test_prediction_has_no_targets(self):
+        batch = collate([Document(array(10, 1), array())], [Layout(array(10, 1), array(1), array())], n_words=10)
+        assert (batch.rows.tolist(), batch.columns.tolist()) == ([0], [1])
+        assert (batch.targets.tolist(), batch.reads.tolist()) == ([], [])
+        assert batch.targets.dtype == batch.reads.dtype == torch.int64
+
+    def test_a_batch_moves_as_a_whole(self):
+        document = Document(array(10), array())
+        layouts = [Layout(array(10), array(0), array()), Layout(array(10, 1), array(1), array())]
+        for batch in (collate([document], layouts[:1], 10), collate([document, document], layouts, 10)):
+            moved = batch.to(torch.device("meta"))
+            parts = [v for v in vars(moved).values() if v is not None]
+            assert len(parts) == 6 + (batch.mask is not None)
+            assert all(part.device.type == "meta" for part in parts)
+
+
+class TestBatchesByLength:
+    def test_by_hand(self):
+        batches = batches_by_length(array(3, 1, 2, 9, 2, 2), size=3, max_tokens=6)
+        # In order of length 1 2 2 2 3 9: three documents fill a batch, 2 · 3 tokens fill one, 9 exceeds all.
+        assert [batch.tolist() for batch in batches] == [[1, 2, 4], [5, 0], [3]]
+
+    def test_nothing_makes_no_batch(self):
+        assert batches_by_length(array(), size=3, max_tokens=6) == []
+
+    @given(LENGTHS, SIZES, TOKENS)
+    def test_every_document_once_within_the_limits(self, lengths, size, max_tokens):
+        batches = batches_by_length(np.array(lengths), size, max_tokens)
+        assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+        for batch in batches:
+            assert 1 <= len(batch) <= size
+            assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= max_tokens
+
+
+class TestDrawBatches:
+    @given(LENGTHS, SIZES, TOKENS, st.integers(0, 9))
+    def test_every_visit_once_within_the_limits(self, lengths, size, max_tokens, seed):
+        visits = np.random.default_rng(seed).permutation(len(lengths))[: max(1, len(lengths) // 2)]
+        batches = drawn(lengths, size, max_tokens, seed, visits)
+        assert sorted(int(i) for batch in batches for i in batch.ids[:, 0]) == sorted(visits)
+        for batch in batches:
+            assert len(batch) <= size
+            assert len(batch) == 1 or batch.ids.numel() <= max_tokens
+            for row, tokens in enumerate(batch.ids.tolist()):
+                length = lengths[tokens[0]]
+                assert tokens == [tokens[0]] * length + [0] * (len(tokens) - length)
+                assert batch.mask is None or batch.mask[row].tolist() == [t < length for t in range(len(tokens))]
+
+    def test_a_skewed_distribution_has_hardly_any_padding(self):
+        # A prompt of nine tokens and a history of five items or more, as 5-core data have it.
+        lengths = 13 + np.random.default_rng(0).geometric(0.1, size=3 * POOL * 64)
+        visits = np.random.default_rng(1).permutation(len(lengths))
+        in_order = lengths[visits].reshape(-1, 64)
+        assert 1 - lengths.sum() / (64 * in_order.max(axis=1).sum()) > 0.6  # what sorting spares
+        assert padding(drawn(lengths, 64, 16384, 0, visits)) < 0.05
+
+    def test_batches_come_in_random_order(self):
+        lengths = np.repeat(np.arange(1, 21), 2)
+        widths = [batch.ids.shape[1] for batch in drawn(lengths, 2, 99, 0, range(40))]
+        assert sorted(widths) == list(range(1, 21))
+        assert widths != sorted(widths)
+
+    def test_pools_follow_the_order_of_the_visits(self):
+        visits = list(range(2 * POOL))
+        batches = drawn([1] * (2 * POOL), 1, 99, 0, visits)
+        numbers = [int(batch.ids[0, 0]) for batch in batches]
+        assert sorted(numbers[:POOL]) == visits[:POOL]
+        assert numbers[:POOL] != visits[:POOL]
