@@ -37,7 +37,7 @@ class Config(recbole.config.Config):
     6. RecBole's ``dataset/<dataset>.yaml``
     7. ``properties/dataset/<dataset>.yaml``
     8. ``<dataset>.yaml`` beside the atomic files
-    9. RecBole's ``quick_start_config`` for the type of the model
+    9. RecBole's ``quick_start_config`` for the type of the model, but for the protocol that it gives sequential ones
     10. the preset among the model's ``variants`` that the key ``variant`` names
     11. ``config_files``, in order
     12. ``overrides``
@@ -100,8 +100,8 @@ class Config(recbole.config.Config):
         return {}
 
     def _set_default_parameters(self) -> None:
-        # RecBole admits a sequential model for repeatable recommendation only, as its own datasets leak (see
-        # protocol.sequences). Here it goes by the general models' rules: one row a user, history masked.
+        # RecBole admits a sequential model for repeatable recommendation only, as a row of its datasets is one target.
+        # Here it goes by the general models' rules (protocol.sequences): one row a user, history masked.
         asked, sequential = self["repeatable"], self["MODEL_TYPE"] == ModelType.SEQUENTIAL
         self["repeatable"] = asked or sequential
         if sequential and self["loss_type"] == "CE":

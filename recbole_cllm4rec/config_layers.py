@@ -73,7 +73,7 @@ def gather(
         *(_defaults(path) for path in [theirs / "dataset" / f"{dataset}.yaml"] if path.is_file()),
         *_of_dataset(ours / "dataset" / f"{dataset}.yaml", model),
     ]
-    middle = [_defaults(path) for path in quick_start]
+    middle = [_on_our_protocol(_defaults(path)) for path in quick_start]
     high = [*(Layer(str(path), read_yaml(Path(path)), False) for path in files), Layer("", dict(overrides), False)]
 
     data_path = check_value("data_path", str, merge([*low, *middle, *high])["data_path"])
@@ -138,6 +138,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _defaults(path: Path) -> Layer:
     return Layer(str(path), read_yaml(path), True)
+
+
+def _on_our_protocol(layer: Layer) -> Layer:
+    """RecBole's settings for sequential models without their protocol: how to split and score is the experiment's."""
+    if not Path(layer.source).stem.startswith("sequential"):
+        return layer
+    protocol = ("eval_args", "repeatable", "metrics", "valid_metric")
+    return layer._replace(values={key: value for key, value in layer.values.items() if key not in protocol})
 
 
 def _of_dataset(path: Path, model: str) -> list[Layer]:

@@ -124,13 +124,13 @@ class TextDataset(Dataset):
         return self
 
     def build(self) -> list[Dataset]:
-        """The three parts; the training part knows the others, so that no text of theirs is ever read in training."""
+        """The three parts; the training part knows the others, so that no text of theirs is read in training."""
         parts: list[Dataset] = super().build()
         parts[0]._held_out = tuple(parts[1:])
         return parts
 
     def corpus(self) -> Corpus:
-        """What a language model may read in training: the interactions of this part, and texts without held-out ones."""
+        """What a language model may read in training: the interactions of this part and the texts that go with them."""
         users, items = self.pairs()
         return Corpus(
             self.user_num,
@@ -168,8 +168,8 @@ class TextDataset(Dataset):
 def read_atomic(path: Path, separator: str, encoding: str) -> pd.DataFrame:
     """The cells of an atomic file as strings, under its ``name:type`` headers.
 
-    Quotes are characters, ``NA`` is a word, an empty cell is the empty string. Raises :class:`UserError` for a malformed
-    header and for a row with too few or too many cells.
+    Quotes are characters, ``NA`` is a word, an empty cell is the empty string. Raises :class:`UserError` for a
+    malformed header and for a row with too few or too many cells.
     """
     try:
         with path.open(encoding=encoding, newline="\n") as file:

@@ -1,4 +1,4 @@
-"""Small random checkpoints in the hub's format: the real architectures and real tokenizers, in a few thousand weights."""
+"""Small random checkpoints in the hub's format: real architectures and real tokenizers, in a few thousand weights."""
 
 from pathlib import Path
 

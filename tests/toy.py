@@ -12,6 +12,8 @@ import numpy as np
 import torch
 import yaml
 
+from recbole_cllm4rec.backbone.base import Backbone
+from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
@@ -58,6 +60,12 @@ class First:
 
     def uniform(self, low: float, high: float) -> float:
         return low
+
+
+def backbone(name: str | Path, **changes: Any) -> Backbone:
+    """A backbone, frozen and in float32 unless ``changes`` say else."""
+    asked = {"pretrained": True, "dtype": torch.float32, "trainable": False, "max_length": 64, "mask_share": 0.15}
+    return load_backbone(str(name), **{**asked, "seed": 0, **changes})
 
 
 def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:

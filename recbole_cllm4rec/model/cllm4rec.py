@@ -68,7 +68,9 @@ class CLLM4Rec(GeneralRecommender):
         self.corpus: Corpus = dataset.corpus()
         self.vocabulary = ExtendedVocabulary(self.backbone.vocabulary_size, self.corpus.n_users, self.corpus.n_items)
         self.collaborative = View(self.vocabulary, self.backbone.hidden_size).to(self.device)
-        self.content = View(self.vocabulary, self.backbone.hidden_size).to(self.device) if options.content_view else None
+        self.content = (
+            View(self.vocabulary, self.backbone.hidden_size).to(self.device) if options.content_view else None
+        )
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked

@@ -26,12 +26,17 @@ def negative_log_likelihood(
     if len(states) <= rows:
         return _chunk_likelihood(states, reads, targets, head)
     starts = torch.arange(0, len(states), rows, device=reads.device)
-    edges = torch.searchsorted(reads, starts).tolist() + [len(reads)]
+    edges = [*torch.searchsorted(reads, starts).tolist(), len(reads)]
     total = states.new_zeros((), dtype=torch.float32)
     for k, start in enumerate(starts.tolist()):
         part = slice(edges[k], edges[k + 1])
         total = total + checkpoint(
-            _chunk_likelihood, states[start : start + rows], reads[part] - start, targets[part], head, use_reentrant=False
+            _chunk_likelihood,
+            states[start : start + rows],
+            reads[part] - start,
+            targets[part],
+            head,
+            use_reentrant=False,
         )
     return total
 
@@ -49,7 +54,9 @@ def mutual_regularisation(own: Tensor, other: Tensor, rows: Tensor) -> Tensor:
     return (own[rows] - other.detach()[rows]).square().sum() / 2
 
 
-def total_loss(likelihood: Tensor, penalty: Tensor, weight: float, documents: int, targets: int, scope: Scope) -> Tensor:
+def total_loss(
+    likelihood: Tensor, penalty: Tensor, weight: float, documents: int, targets: int, scope: Scope
+) -> Tensor:
     """Both terms as one scalar.
 
     ``per-document`` (paper): (likelihood + λ_c penalty) / documents, the mean over documents of the paper's objectives.

@@ -55,5 +55,7 @@ class CLLM4RecOptions:
     """A named set of the above: see ``variants`` in the yaml."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.mask_share, list) and not (len(self.mask_share) == 2 and sorted(self.mask_share) == self.mask_share):
+        if isinstance(self.mask_share, list) and not (
+            len(self.mask_share) == 2 and sorted(self.mask_share) == self.mask_share
+        ):
             raise UserError(f"mask_share is {self.mask_share}: give one share, or two, the lower first")

@@ -44,7 +44,7 @@ class HoldoutSequences(TextDataset, SequentialDataset):
         """A row for every training item but each user's first, with the items before it."""
         rows = self.copy(self.inter_feat[torch.arange(len(self.inter_feat))])
         rows.data_augmentation()
-        return rows  # type: ignore[no-any-return]
+        return rows
 
     def join(self, df: Interaction) -> Interaction:
         """Users with their sequences, beside what RecBole joins."""

@@ -32,7 +32,9 @@ def split(config: Any, dataset: Any) -> Split:
     init_seed(config["seed"], config["reproducibility"])  # the split draws from torch's global generator
     parts = dataset.build()
     if not len(parts[0]):
-        raise UserError(f"dataset {config['dataset']!r}: no interaction is left to train on; loosen filters or eval_args")
+        raise UserError(
+            f"dataset {config['dataset']!r}: no interaction is left to train on; loosen filters or eval_args"
+        )
     samplers = list(create_samplers(config, dataset, parts))
     if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
         samplers[2] = samplers[2].set_phase("train")
@@ -40,11 +42,12 @@ def split(config: Any, dataset: Any) -> Split:
     for phase, part, sampler in zip(("valid", "test"), parts[1:], samplers[1:], strict=True):
         loaders.append(get_dataloader(config, phase)(config, part, sampler, shuffle=False) if len(part) else None)
     names = ("train", "valid", "test")
-    return Split(*loaders, {name: fingerprint(part) for name, part in zip(names, parts, strict=True)})
+    train, valid, test = loaders
+    return Split(train, valid, test, {name: fingerprint(part) for name, part in zip(names, parts, strict=True)})
 
 
 def fingerprint(part: Any) -> str:
-    """``pairs:hash`` of a part: sha256 over its sorted raw (user, item) ids, so that two runs can prove they share it."""
+    """``pairs:hash``, sha256 over the sorted raw (user, item) ids of a part: two runs prove by it that they share it."""
     users = part.id2token(part.uid_field, part.inter_feat[part.uid_field].numpy())
     items = part.id2token(part.iid_field, part.inter_feat[part.iid_field].numpy())
     pairs = sorted(f"{user}\t{item}" for user, item in zip(users, items, strict=True))

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
+from recbole_cllm4rec.yamlio import dump_yaml
 
 PACKAGES = ("recbole_cllm4rec", "recbole", "torch", "transformers", "numpy", "pandas", "scipy")
 
@@ -16,7 +16,7 @@ def write_result(result: dict[str, Any], folder: Path) -> Path:
     """``<folder>/<run>-<seed>.json``, and beside it the configuration as a yaml that ``--config_files`` accepts."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{result['run']}-{result['seed']}"
-    _write_whole(folder / f"{stem}.yaml", yaml.safe_dump(result["config"], allow_unicode=True))
+    _write_whole(folder / f"{stem}.yaml", dump_yaml(result["config"]))
     path = folder / f"{stem}.json"
     _write_whole(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return path

@@ -49,9 +49,7 @@ class Pass:
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch."""
         visits = rng.permutation(len(self.documents))[: len(self)]
-        return draw_batches(
-            self.documents, visits, self.lay_out, self.n_words, self.batch_size, self.max_tokens, rng
-        )
+        return draw_batches(self.documents, visits, self.lay_out, self.n_words, self.batch_size, self.max_tokens, rng)
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.op
 
 
 def _moved_by(model: CLLM4Rec, view: nn.Module, words: bool = False) -> list[nn.Parameter]:
-    """Parameters that a pass may move: its view, a backbone that is not frozen and, for words, a head that is learnt."""
+    """Parameters that a pass may move: its view, a backbone not frozen and, for words, a head that is learnt."""
     backbone = list(model.backbone.model.parameters()) if model.backbone.trainable else []
     head = [p for name, p in model.backbone.named_parameters() if not name.startswith("model.")] if words else []
     return [*view.parameters(), *backbone, *head]

@@ -39,8 +39,10 @@ class StagedTrainer(Trainer):
     def __init__(self, config: Any, model: Any):
         super().__init__(config, model)
         self.eval_step = config["eval_step"]
+        self.best_valid_score: float
+        self.cur_step: int
         self.stages = build_stages(config, model, self._build_optimizer)
-        self.saved_model_file = str(Path(self.saved_model_file).with_suffix(".safetensors"))
+        self.saved_model_file: str = str(Path(self.saved_model_file).with_suffix(".safetensors"))
         self.timings: dict[str, float] = {}
         self.history: list[dict[str, Any]] = []
         self.estimate: Estimate | None = None

@@ -1,0 +1,119 @@
+"""The terms of the loss, against numpy and against sums written out."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_cllm4rec.model import losses
+from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
+
+K, CLASSES = 3, 5
+
+
+def tensor(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), requires_grad=True)
+
+
+HEAD = tensor(K, CLASSES, seed=1)
+
+
+def likelihood(states: torch.Tensor, reads: list[int], targets: list[int], head: torch.Tensor = HEAD) -> torch.Tensor:
+    return negative_log_likelihood(states, lambda h: h @ head, torch.tensor(reads), torch.tensor(targets), CLASSES)
+
+
+def expected(states: torch.Tensor, reads: list[int], targets: list[int]) -> float:
+    logits = states.detach().numpy().astype(float) @ HEAD.detach().numpy()
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return -sum(math.log(p[read, target]) for read, target in zip(reads, targets, strict=True))
+
+
+class TestLikelihood:
+    def test_even_logits_by_hand(self):
+        assert likelihood(torch.zeros(2, K), [0, 0, 1], [1, 4, 2]).item() == pytest.approx(3 * math.log(5))
+
+    def test_a_target_for_each_state(self):
+        states = tensor(3, K, seed=2)
+        assert likelihood(states, [0, 1, 2], [4, 0, 0]).item() == pytest.approx(expected(states, [0, 1, 2], [4, 0, 0]))
+
+    def test_many_targets_from_one_state(self):
+        states = tensor(2, K, seed=2)
+        reads, targets = [0, 0, 0, 1], [1, 2, 4, 3]
+        assert likelihood(states, reads, targets).item() == pytest.approx(expected(states, reads, targets))
+
+    def test_a_document_without_a_target_adds_nothing(self):
+        states = tensor(3, K, seed=2)
+        loss = likelihood(states, [0, 2], [1, 3])
+        assert loss.item() == pytest.approx(expected(states[[0, 2]], [0, 1], [1, 3]))
+        loss.backward()
+        assert states.grad[1].tolist() == [0, 0, 0]
+
+    def test_a_class_of_no_probability_does_no_harm(self):
+        head = torch.eye(CLASSES).index_fill(1, torch.tensor([0]), -math.inf)
+        states = torch.ones(1, CLASSES, requires_grad=True)
+        loss = likelihood(states, [0], [3], head)
+        assert loss.item() == pytest.approx(math.log(4))
+
+    @given(
+        targets=st.lists(st.lists(st.integers(0, CLASSES - 1), max_size=4), min_size=1, max_size=9),
+        rows=st.integers(1, 9),
+    )
+    def test_chunks_change_neither_value_nor_gradient(self, targets, rows):
+        reads = [read for read, of_one in enumerate(targets) for _ in of_one]
+        flat = [target for of_one in targets for target in of_one]
+        results = []
+        for logits in (losses.LOGITS, rows * CLASSES):
+            states, head = tensor(len(targets), K, seed=3), HEAD.detach().clone().requires_grad_()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(losses, "LOGITS", logits)
+                loss = likelihood(states, reads, flat, head)
+            loss.backward()
+            results.append((loss.detach(), states.grad, head.grad))
+        for whole, chunked in zip(*results, strict=True):
+            torch.testing.assert_close(chunked, whole)
+
+    def test_chunks_hold_no_more_logits_than_allowed(self, monkeypatch):
+        monkeypatch.setattr(losses, "LOGITS", 2 * CLASSES + 1)
+        rows = []
+
+        def head(h: torch.Tensor) -> torch.Tensor:
+            rows.append(len(h))
+            return h @ HEAD
+
+        states = tensor(5, K, seed=2)
+        negative_log_likelihood(states, head, torch.arange(5), torch.zeros(5, dtype=torch.long), CLASSES)
+        assert rows == [2, 2, 1]
+
+    def test_half_precision_states_are_summed_in_float32(self):
+        states = tensor(3, K, seed=2).detach().bfloat16()
+        loss = likelihood(states, [0, 1, 2], [4, 0, 0], HEAD.detach().bfloat16())
+        assert loss.dtype == torch.float32
+
+
+class TestMutualRegularisation:
+    OWN = ((1.0, 2.0), (0.0, 0.0), (3.0, -1.0))
+    OTHER = ((0.0, 0.0), (5.0, 5.0), (1.0, 1.0))
+
+    def test_by_hand_with_a_token_that_appears_twice(self):
+        own, other = torch.tensor(self.OWN), torch.tensor(self.OTHER)
+        # ½ ((1 + 4) + (4 + 4) + (4 + 4))
+        assert mutual_regularisation(own, other, torch.tensor([0, 2, 2])).item() == 10.5
+
+    def test_gradients_flow_into_ones_own_view_alone(self):
+        own, other = (torch.tensor(table, requires_grad=True) for table in (self.OWN, self.OTHER))
+        mutual_regularisation(own, other, torch.tensor([0, 2, 2])).backward()
+        assert own.grad.tolist() == [[1.0, 2.0], [0.0, 0.0], [4.0, -4.0]]  # own − other, twice for the last
+        assert other.grad is None
+
+
+class TestTotal:
+    TERMS = (torch.tensor(12.0), torch.tensor(3.0))  # likelihood, penalty
+
+    def test_per_document_is_a_mean_over_documents(self):
+        assert total_loss(*self.TERMS, 10.0, documents=4, targets=6, scope="per-document").item() == (12 + 10 * 3) / 4
+
+    def test_per_token_is_a_mean_over_tokens_and_a_sum_of_squares(self):
+        assert total_loss(*self.TERMS, 10.0, documents=4, targets=6, scope="per-token").item() == 12 / 6 + 10 * (2 * 3)
