@@ -20,7 +20,7 @@ from recbole_cllm4rec.errors import UserError, suggestion
 from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.yamlio import Loader
 
-__all__ = ["Config", "model_names", "properties_dir"]
+__all__ = ["Config", "model_class", "model_names", "properties_dir"]
 
 compat.apply()
 metrics.register()
@@ -60,7 +60,7 @@ class Config(recbole.config.Config):
     ) -> None:
         # RecBole's __init__ would read sys.argv, evaluate strings and change its caller's dictionary. Its two halves
         # are the gathering of values, which is replaced here, and their interpretation, which is RecBole's.
-        self.model_class = _model_class(model)
+        self.model_class = model_class(model)
         self.model = self.model_class.__name__
         self.dataset = dataset
         compat.trusted_checkpoints()  # the module of the model is imported by now
@@ -129,14 +129,13 @@ class Config(recbole.config.Config):
                 os.environ["CUDA_VISIBLE_DEVICES"] = visible
 
 
-def _model_class(model: str | type) -> Any:
+def model_class(model: str | type) -> Any:
+    """``model``, or RecBole's model of that name. Raises :class:`UserError` where there is none or a package lacks."""
     if isinstance(model, type):
         return model
     names = model_names()
     if model not in names:
-        spelt = {name.lower(): name for name in names}
-        near = suggestion(spelt.get(model.lower(), model), names)
-        raise UserError(f"no model is called {model!r}{near}")
+        raise UserError(f"no model is called {model!r}{suggestion(model, names)}")
     if model not in recbole_models():
         raise UserError(f"{model} is not RecBole's: pass its class, registry.resolve({model!r}).model")
     try:

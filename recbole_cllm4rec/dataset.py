@@ -1,7 +1,8 @@
 """RecBole datasets whose atomic files are read as they are, and which carry the text of users, items and pairs."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,22 @@ class TextDataset(Dataset):
         super()._get_preset()
         self._raw_texts: dict[str, list[tuple[Any, str]]] = {source: [] for source in SOURCES}
         self._held_out: tuple[TextDataset, ...] = ()
+        parts = self.benchmark_filename_list
+        if parts is not None and len(parts) != 3:
+            raise UserError(f"benchmark_filename takes three names, of training, validation and test, not {parts}")
+
+    def _from_scratch(self) -> None:
+        try:
+            super()._from_scratch()
+        except ValueError as error:  # a file that is missing, a filter that leaves nothing
+            raise UserError(f"dataset {self.dataset_name!r}: {error}") from error
 
     def _load_data(self, token: str, dataset_path: str) -> None:
         if not Path(dataset_path).exists() and not self.config["download"]:
             raise UserError(_how_to_get(token, dataset_path))
         super()._load_data(token, dataset_path)
-        for source in SOURCES:
-            if self.config["text_fields"].get(source) and not self._raw_texts[source]:
+        for source in ("user", "item"):  # without interactions, RecBole itself stops
+            if self.config["text_fields"].get(source) and not Path(dataset_path, f"{token}.{source}").is_file():
                 raise UserError(
                     f"text_fields names columns of '{source}', but {dataset_path} has no {token}.{source} file: "
                     "add the file or take the entry out of text_fields"
@@ -60,6 +70,8 @@ class TextDataset(Dataset):
                 if kind in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
                     self.field2bucketnum[field] = 2
             kept[field] = self._parse(frame[header], field, kind, filepath)
+        if name == "inter":
+            self._check_ids(kept, filepath)
         return pd.DataFrame(kept) if kept else None
 
     def _parse(self, column: pd.Series, field: str, kind: FeatureType, filepath: str) -> pd.Series:
@@ -76,8 +88,17 @@ class TextDataset(Dataset):
         longest = max(map(len, parts), default=0)
         length = min((self.config["seq_len"] or {}).get(field, longest), longest)
         self.field2seqlen[field] = length
+        if kind is FeatureType.FLOAT_SEQ:
+            _floats(pd.Series(parts, dtype=object).explode().fillna(""), field, filepath)  # to name what is no number
         dtype: type = str if kind is FeatureType.TOKEN_SEQ else float
         return pd.Series([np.array(p[:length], dtype=dtype) for p in parts], index=column.index)
+
+    def _check_ids(self, loaded: Collection[str], filepath: str) -> None:
+        for option, field in (("USER_ID_FIELD", self.uid_field), ("ITEM_ID_FIELD", self.iid_field)):
+            if field not in loaded:
+                raise UserError(
+                    f"{filepath}: {field!r} ({option}) is not among the columns that load_col loads: {', '.join(loaded)}"
+                )
 
     def _keep_text(self, frame: pd.DataFrame, source: str, filepath: str) -> None:
         fields: Sequence[str] = self.config["text_fields"].get(source) or []
@@ -100,6 +121,10 @@ class TextDataset(Dataset):
             raise UserError(
                 f"text_template[{source}] uses {error}, which is not among text_fields[{source}]: {', '.join(fields)}"
             ) from None
+        except (AttributeError, IndexError, ValueError) as error:
+            raise UserError(
+                f"text_template[{source}] is {template!r}: {error}; write {{COLUMN}} for a cell, {{{{ and }}}} for braces"
+            ) from None
         ids = zip(*(columns[key] for key in keys), strict=True)
         self._raw_texts[source] += list(zip(ids, texts, strict=True))
 
@@ -113,10 +138,10 @@ class TextDataset(Dataset):
             self.inter_feat[self.time_field] = self.inter_feat[self.time_field].rank(method="dense")
 
     def lacks_time(self) -> UserError:
-        """The error of a model or an order that needs times."""
+        """The error of a model, an order or a split that needs times."""
         return UserError(
             f"dataset {self.dataset_name!r}: {self.time_field!r} (TIME_FIELD) is not among the columns that load_col "
-            "loads, but this model or eval_args.order needs it"
+            "loads, but this model or eval_args needs it"
         )
 
     def training_rows(self) -> "TextDataset":
@@ -125,6 +150,10 @@ class TextDataset(Dataset):
 
     def build(self) -> list[Dataset]:
         """The three parts; the training part knows the others, so that no text of theirs is read in training."""
+        args = self.config["eval_args"]
+        by_time = self.benchmark_filename_list is None and (args["order"] == "TO" or "TS" in args["split"])
+        if by_time and self.time_field not in self.inter_feat:
+            raise self.lacks_time()
         parts: list[Dataset] = super().build()
         parts[0]._held_out = tuple(parts[1:])
         return parts
@@ -168,27 +197,32 @@ class TextDataset(Dataset):
 def read_atomic(path: Path, separator: str, encoding: str) -> pd.DataFrame:
     """The cells of an atomic file as strings, under its ``name:type`` headers.
 
-    Quotes are characters, ``NA`` is a word, an empty cell is the empty string. Raises :class:`UserError` for a
-    malformed header and for a row with too few or too many cells.
+    Quotes are characters, ``NA`` is a word, an empty cell is the empty string; lines end in ``\n``, or in ``\r\n`` if
+    the first does. Raises :class:`UserError` for a malformed header, for a row with too few or too many cells, and for
+    text in another encoding.
     """
+    rows: list[list[str]] = []
     try:
         with path.open(encoding=encoding, newline="\n") as file:
-            ending = "\r\n" if (first := file.readline()).endswith("\r\n") else "\n"
-            header = first.removesuffix(ending).removeprefix("\ufeff").split(separator)
-            _check_header(path, header)
-            rows = []
-            for number, line in enumerate(file, start=2):
-                cells = line.removesuffix(ending).split(separator)
-                if len(cells) != len(header) and line != ending:
-                    raise UserError(
-                        f"{path}, line {number}: {len(cells)} cells where the header names {len(header)}; a tab or a "
-                        "newline inside a text must be escaped (see text_escaped)"
-                    )
-                rows.append(cells)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not {encoding}: {error.reason} at byte {error.start}; set `encoding`") from None
+            first = file.readline().removeprefix("\ufeff")
+            ending = "\r" if first.endswith("\r\n") else ""
+            for line in chain([first], file):
+                rows.append(line.removesuffix("\n").removesuffix(ending).split(separator))
+    except LookupError:
+        raise UserError(f"{path} cannot be read, as Python has no encoding {encoding!r}: set `encoding`") from None
+    except UnicodeDecodeError as error:  # in the block that was read to complete the line after the last row
+        number = len(rows) + 1 + error.object[: error.start].count(b"\n")
+        raise UserError(f"{path}, line {number}: not {encoding} ({error.reason}); set `encoding`") from None
+    header = rows.pop(0)
+    _check_header(path, header)
     while len(header) > 1 and rows and rows[-1] == [""]:
         rows.pop()
+    for number, cells in enumerate(rows, start=2):
+        if len(cells) != len(header):
+            raise UserError(
+                f"{path}, line {number}: {len(cells)} cells where the header names {len(header)}; a tab or a newline "
+                "inside a text must be escaped (see text_escaped)"
+            )
     columns = zip(*rows, strict=True) if rows else [()] * len(header)
     return pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in zip(header, columns, strict=True)})
 
@@ -198,7 +232,8 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     for name in header:
         if name.count(":") != 1 or name.split(":")[1] not in types:
             raise UserError(f"{path}, line 1: the header {name!r} is not NAME:TYPE with TYPE one of {', '.join(types)}")
-    if repeated := [name for name, times in Counter(header).items() if times > 1]:
+    fields = Counter(name.split(":")[0] for name in header)
+    if repeated := [field for field, times in fields.items() if times > 1]:
         raise UserError(f"{path}, line 1: the column {repeated[0]!r} appears twice")
 
 
@@ -219,8 +254,8 @@ def _floats(column: pd.Series, field: str, filepath: str) -> pd.Series:
 
 
 def _line(wrong: pd.Series) -> int:
-    """Number of the first line for which ``wrong`` holds, the header being line 1."""
-    return int(np.flatnonzero(wrong)[0]) + 2
+    """Number of the first line for which ``wrong``, indexed by rows, holds, the header being line 1."""
+    return int(wrong.idxmax()) + 2
 
 
 def _codes(part: TextDataset) -> list[int]:

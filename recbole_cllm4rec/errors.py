@@ -9,6 +9,7 @@ class UserError(Exception):
 
 
 def suggestion(word: str, legal: Iterable[str]) -> str:
-    """``; did you mean 'epochs'?`` if some legal name is near ``word``, else the empty string."""
-    near = get_close_matches(word, list(legal), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """``; did you mean 'epochs'?`` if some legal name is near ``word``, in whatever case, else the empty string."""
+    spelt = {name.lower(): name for name in legal}
+    near = get_close_matches(word.lower(), spelt, n=1, cutoff=0.6)
+    return f"; did you mean {spelt[near[0]]!r}?" if near else ""

@@ -31,14 +31,15 @@ def _cllm4rec() -> Entry:
 
 
 def _of_recbole(name: str) -> Entry:
-    from recbole.utils import ModelType, get_model, get_trainer
+    from recbole.utils import ModelType, get_trainer
 
-    from recbole_cllm4rec.config_layers import model_names
+    from recbole_cllm4rec.config import model_class, model_names
 
     legal = model_names()
     if name not in legal:
-        raise UserError(f"no model is called {name!r}{suggestion(name, legal)}; the models: {', '.join(legal)}")
-    model: Any = get_model(name)
+        near = suggestion(name, legal) or f"; the models: {', '.join(legal)}"
+        raise UserError(f"no model is called {name!r}{near}")
+    model = model_class(name)
     return Entry(model, _dataset(name, model.type, ModelType), get_trainer(model.type, name), None)
 
 

@@ -1,6 +1,7 @@
 """CLLM4Rec once more, written out: a document at a time through transformers' own model, the rest in numpy.
 
-Documents are spelt as in the paper, ``("<user_1> has interacted with", "<item_2> <item_3>")``: a prompt and a main text.
+Documents are spelt as in the paper, a prompt and a main text: ``("The content of <item_1> is:", "red lip stick")``.
+Words between two tokens are tokenised together, but for a bar, at which they are parted.
 """
 
 import math
@@ -31,12 +32,11 @@ class ByHand:
     def ids(self, text: str) -> list[int]:
         """Token ids, those of users and items above the words'."""
         ids: list[int] = []
-        for piece in re.split(r"(<\w+_\d+>)", text):
-            if token := re.fullmatch(r"<(user|item)_(\d+)>", piece):
-                first = len(self.words) + (0 if token[1] == "user" else self.model.n_users)
-                ids.append(first + int(token[2]))
+        for kind, number, words in re.findall(r"<(user|item)_(\d+)>|([^<|]+)", text):
+            if kind:
+                ids.append(len(self.words) + (self.model.n_users if kind == "item" else 0) + int(number))
             else:
-                ids += self.tokenizer(piece.strip(), add_special_tokens=False).input_ids
+                ids += self.tokenizer(words.strip(), add_special_tokens=False).input_ids
         return ids
 
     def states(self, ids: list[int], table: Array) -> Array:

@@ -75,7 +75,7 @@ class CLLM4Rec(GeneralRecommender):
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
         if options.token_init == "text":
-            self.start_from_text()
+            self.start_from_text(config["show_progress"])
 
     def states(self, batch: Batch, view: View) -> Tensor:
         """The states [R, K] that the batch reads, its user and item tokens embedded by ``view``."""
@@ -133,19 +133,19 @@ class CLLM4Rec(GeneralRecommender):
         return Document(ask(user, self.corpus.histories[user][: self.history_room]), NOTHING)
 
     @torch.no_grad()
-    def start_from_text(self) -> None:
+    def start_from_text(self, show_progress: bool) -> None:
         """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
         table = self.collaborative.table
         self.backbone.eval()  # the dropout of one that is to be trained would blur the texts
-        found, vectors = self._encode(self.corpus.item_texts, "items")
+        found, vectors = self._encode(self.corpus.item_texts, "items", show_progress)
         table[self.n_users + found] = vectors
-        found, vectors = self._encode(self.corpus.user_texts, "users")
+        found, vectors = self._encode(self.corpus.user_texts, "users", show_progress)
         table[found] = vectors
         self.backbone.train()
         if self.content is not None:
             self.content.table.copy_(table)
 
-    def _encode(self, texts: Sequence[str], whose: str) -> tuple[Tensor, Tensor]:
+    def _encode(self, texts: Sequence[str], whose: str, show_progress: bool) -> tuple[Tensor, Tensor]:
         """Indices [M] of the texts that are not empty, and their mean states [M, K] as tokens."""
         words = self.backbone.words(texts)
         found = np.array([i for i, ids in enumerate(words) if len(ids)], dtype=np.int64)
@@ -153,7 +153,7 @@ class CLLM4Rec(GeneralRecommender):
         layouts = [self.backbone.lay_out_words(words[i][:room]) for i in found]
         vectors = torch.zeros(len(found), self.backbone.hidden_size, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
-        bar = tqdm(total=len(found), desc=f"encode the text of {whose}", unit="text", delay=1, leave=False)
+        bar = tqdm(total=len(found), desc=f"encode the text of {whose}", unit="text", disable=not show_progress)
         for rows in batches_by_length(lengths, len(found), self.options.max_batch_tokens):
             batch = collate([Document(layouts[r].ids, NOTHING) for r in rows], [layouts[r] for r in rows], 0)
             batch = batch.to(self.device)

@@ -8,6 +8,7 @@ from recbole.data.interaction import Interaction
 from torch import Tensor
 
 from recbole_cllm4rec.dataset import TextDataset
+from recbole_cllm4rec.errors import UserError
 
 
 class HoldoutSequences(TextDataset, SequentialDataset):
@@ -36,12 +37,21 @@ class HoldoutSequences(TextDataset, SequentialDataset):
         if self.time_field not in self.inter_feat:
             raise self.lacks_time()
         train, valid, test = Dataset.build(self)
+        train._held_out = (valid, test)
         train._aug_presets()
         valid._histories = test._histories = train._last_items()
         return [train, valid, test]
 
     def training_rows(self) -> "HoldoutSequences":
-        """A row for every training item but each user's first, with the items before it."""
+        """A row for every training item but each user's first, with the items before it.
+
+        Raises :class:`UserError` where that is no row at all.
+        """
+        if len(self) == len(self.inter_feat[self.uid_field].unique()):
+            raise UserError(
+                f"dataset {self.dataset_name!r}: no user has two training interactions, so there is no sequence to "
+                "learn; loosen filters or eval_args"
+            )
         rows = self.copy(self.inter_feat[torch.arange(len(self.inter_feat))])
         rows.data_augmentation()
         return rows

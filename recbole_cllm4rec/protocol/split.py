@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbole.data.utils import create_samplers, get_dataloader
-from recbole.sampler import KGSampler
+from recbole.sampler import KGSampler, Sampler
 from recbole.utils import ModelType, init_seed
 
 from recbole_cllm4rec.errors import UserError
@@ -27,7 +27,7 @@ class Split:
 def split(config: Any, dataset: Any) -> Split:
     """RecBole's ``data_preparation``, seeded right before the split and with the masks of ``history_mask``.
 
-    Raises :class:`UserError` where no interaction is left to train on.
+    Raises :class:`UserError` where no interaction is left to train on, and where there are too few items to rank.
     """
     init_seed(config["seed"], config["reproducibility"])  # the split draws from torch's global generator
     parts = dataset.build()
@@ -35,9 +35,17 @@ def split(config: Any, dataset: Any) -> Split:
         raise UserError(
             f"dataset {config['dataset']!r}: no interaction is left to train on; loosen filters or eval_args"
         )
-    samplers = list(create_samplers(config, dataset, parts))
+    if max(config["topk"]) >= dataset.item_num:
+        raise UserError(
+            f"topk ranks {max(config['topk'])} items, but dataset {config['dataset']!r} has {dataset.item_num - 1}: set "
+            "topk, metrics and valid_metric, as --topk=[5,10] --metrics=[Recall,NDCG] --valid_metric=NDCG@10"
+        )
+    try:
+        samplers = list(create_samplers(config, dataset, parts))
+    except ValueError as error:  # a user who has every item leaves none to sample
+        raise UserError(f"dataset {config['dataset']!r}: {error}") from None
     if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
-        samplers[2] = samplers[2].set_phase("train")
+        samplers[2] = Sampler(["train"], parts[:1]).set_phase("train")  # its used items are what is masked
     loaders = [_train_loader(config, dataset, parts[0].training_rows(), samplers[0])]
     for phase, part, sampler in zip(("valid", "test"), parts[1:], samplers[1:], strict=True):
         loaders.append(get_dataloader(config, phase)(config, part, sampler, shuffle=False) if len(part) else None)

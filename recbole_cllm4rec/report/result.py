@@ -14,10 +14,10 @@ PACKAGES = ("recbole_cllm4rec", "recbole", "torch", "transformers", "numpy", "pa
 
 def write_result(result: dict[str, Any], folder: Path) -> Path:
     """``<folder>/<run>-<seed>.json``, and beside it the configuration as a yaml that ``--config_files`` accepts."""
-    folder.mkdir(parents=True, exist_ok=True)
     stem = f"{result['run']}-{result['seed']}"
-    _write_whole(folder / f"{stem}.yaml", dump_yaml(result["config"]))
     path = folder / f"{stem}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)  # the name of a run may name a folder too
+    _write_whole(folder / f"{stem}.yaml", dump_yaml(result["config"]))
     _write_whole(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return path
 

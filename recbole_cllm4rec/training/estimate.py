@@ -69,7 +69,10 @@ def _validation_seconds(model: Any, valid_data: Any) -> float:
     start = perf_counter()
     model.full_sort_predict(users.to(model.device))
     _wait(model.device)
-    return (perf_counter() - start) * valid_data.sample_size / len(users)
+    seconds = perf_counter() - start
+    lengths = model.corpus.histories.lengths + model.history_prompt.longest
+    tokens = lengths[users[model.USER_ID].numpy()].sum()
+    return float(seconds * lengths[valid_data.uid_list.numpy()].sum() / tokens)
 
 
 def _wait(device: torch.device) -> None:

@@ -1,0 +1,92 @@
+"""The estimate before training: what it says, and that it leaves no trace."""
+
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+import toy
+from recbole.data.interaction import Interaction
+from torch.utils.data import DataLoader
+
+from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.corpus.documents import Document, Texts
+from recbole_cllm4rec.training import estimate as module
+from recbole_cllm4rec.training.estimate import Estimate, estimate
+from recbole_cllm4rec.training.stages import Pass, Stage
+
+
+class Valid(DataLoader):
+    """The users of the toy corpus in batches of two, as RecBole's loaders give them: through torch's own."""
+
+    sample_size = 3
+
+    def __init__(self):
+        super().__init__([1, 2, 3], batch_size=2, collate_fn=self.batch)
+
+    @staticmethod
+    def batch(users: list[int]) -> tuple[Interaction]:
+        return (Interaction({"user": torch.tensor(users)}),)
+
+
+@pytest.mark.parametrize("changes", [{}, {"train_backbone": True}])
+def test_no_trace_is_left(checkpoint, changes):
+    config = toy.options(checkpoint, **changes)
+    model = toy.build(config)
+    stages = toy.stages(config, model)
+    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    before = torch.get_rng_state()
+    found = estimate(stages, model, Valid(), eval_step=1, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, weights[name])
+        assert parameter.grad is None or not parameter.grad.any()
+    assert all(not current.optimiser.state for stage in stages for current in stage.passes)
+    assert list(found.minutes) == ["content", "pretraining", "finetuning", "validation"]
+    assert all(minutes > 0 for minutes in found.minutes.values())
+    assert 0 < found.memory < 64
+
+
+def test_without_validation_data_none_is_timed(gpt2):
+    config = toy.options(gpt2)
+    model = toy.build(config)
+    assert "validation" not in estimate(toy.stages(config, model), model, None, eval_step=1, seed=1).minutes
+
+
+def test_the_message_is_one_line():
+    message = str(Estimate({"content": 1.26, "finetuning": 10.0}, 2.34))
+    assert message == (
+        "estimate: at most 11.3 minutes (content 1.3, finetuning 10.0) unless stopped early, 2.3 GiB of memory"
+    )
+
+
+def test_time_goes_by_tokens_epochs_and_validations(monkeypatch):
+    class Scorer:
+        device = torch.device("cpu")
+        evaluated = 0
+
+        def eval(self):
+            self.evaluated += 1
+
+        def full_sort_predict(self, users):
+            assert users["user"].tolist() == [1, 2]
+
+    clock = count(step=6)  # a reading every six seconds
+    monkeypatch.setattr(module, "perf_counter", lambda: next(clock))
+    weight = torch.nn.Parameter(torch.ones(1))
+    texts = Texts([Document(np.arange(4), np.array([], dtype=int))] * 10)
+    current = Pass(
+        "numbers",
+        texts,
+        lay_out=lambda document, rng: Layout(document.prompt, np.array([0]), document.main),
+        loss=lambda batch: weight.sum(),
+        optimiser=torch.optim.SGD([weight]),
+        n_words=9,
+        batch_size=5,
+        max_tokens=99,
+    )
+    stage = Stage("counting", 10, [current, current], "step", validates=True)
+    found = estimate([stage], Scorer(), Valid(), eval_step=4, seed=1)
+    # 6 s for a batch of 5 · 4 tokens, two of them a pass, two passes an epoch; 6 s for two of three users.
+    assert found.minutes == {"counting": 10 * 2 * 2 * 6 / 60, "validation": 3 * 9 / 60}
+    assert weight.grad is None

@@ -1,0 +1,195 @@
+"""Stages: which there are, in which order their steps come, and what an epoch visits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import toy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.corpus.documents import Document, Texts
+from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.training.stages import Pass, Stage
+
+Plan = list[tuple[str, int, list[str], bool]]
+CONTENT = ("content", 10, ["content"], False)
+PRETRAINING = ("pretraining", 100, ["collaborative", "content"], False)
+FINETUNING = ("finetuning", 150, ["recommendation", "content"], True)
+PAPER = [CONTENT, PRETRAINING, FINETUNING]
+VARIANTS: dict[str, Plan] = {
+    "paper": PAPER,
+    "released-code": PAPER,
+    "LLM-Scratch": PAPER,
+    "LLM-CF": [("pretraining", 100, ["collaborative"], False), ("finetuning", 150, ["recommendation"], True)],
+    "LLM-FtAll": PAPER,
+    "LLM-FixOrd": PAPER,
+    "LLM-PreRec": [CONTENT, ("pretraining", 100, ["collaborative", "content"], True)],
+}
+
+
+def built(folder, corpus=toy.CORPUS, **changes) -> list[Stage]:
+    config = toy.options(folder, **changes)
+    return toy.stages(config, toy.build(config, corpus))
+
+
+def plan(stages: Sequence[Stage]) -> Plan:
+    """Name, epochs, passes and whether it validates, of each stage."""
+    return [(s.name, s.epochs, [current.name for current in s.passes], s.validates) for s in stages]
+
+
+def numbered(name: str, documents: int, batch_size: int, share: float = 1.0) -> Pass:
+    """A pass over documents that are nothing but their own number."""
+    return Pass(
+        name,
+        Texts([Document(np.array([number]), np.array([], dtype=int)) for number in range(documents)]),
+        lay_out=lambda document, rng: Layout(document.prompt, np.array([0]), document.main),
+        loss=None,
+        optimiser=None,
+        n_words=0,
+        batch_size=batch_size,
+        max_tokens=99,
+        share=share,
+    )
+
+
+def steps(stage: Stage, seed: int = 0) -> list[tuple[str, list[int]]]:
+    """The name of the pass and the numbers of its documents, step by step."""
+    return [(current.name, batch.ids[:, 0].tolist()) for current, batch in stage.steps(np.random.default_rng(seed))]
+
+
+class TestPlan:
+    def test_the_papers(self, gpt2):
+        assert plan(built(gpt2)) == PAPER
+
+    @pytest.mark.parametrize(("variant", "expected"), VARIANTS.items())
+    def test_of_every_variant(self, gpt2, variant, expected):
+        stages = built(gpt2, **toy.PROPERTIES["variants"][variant])
+        assert plan(stages) == expected
+        assert {stage.alternation for stage in stages[1:]} == {"epoch" if variant == "released-code" else "step"}
+
+    def test_no_variant_is_forgotten(self):
+        assert set(VARIANTS) == set(toy.PROPERTIES["variants"])
+
+    def test_stages_without_epochs_are_left_out(self, gpt2):
+        assert plan(built(gpt2, content_epochs=0, pretrain_epochs=0)) == [FINETUNING]
+
+    def test_without_text_there_is_no_content(self, gpt2):
+        silent = replace(toy.CORPUS, user_texts=[""] * 4, item_texts=[""] * 6, reviews=[])
+        assert [names for _, _, names, _ in plan(built(gpt2, silent))] == [["collaborative"], ["recommendation"]]
+
+    def test_a_plan_that_trains_nothing_is_the_users_error(self, gpt2):
+        with pytest.raises(UserError, match=r"^nothing would train .*: set epochs or pretrain_epochs above 0$"):
+            built(gpt2, epochs=0, pretrain_epochs=0)
+
+    def test_learning_rates_sizes_and_shares(self, gpt2):
+        changes = {"learning_rate": 0.5, "pretrain_learning_rate": 0.25, "train_batch_size": 7}
+        stages = built(gpt2, content_share=0.6, max_batch_tokens=99, **changes)
+        rates = [[current.optimiser.param_groups[0]["lr"] for current in stage.passes] for stage in stages]
+        assert rates == [[0.25], [0.25, 0.25], [0.5, 0.5]]
+        assert {(c.batch_size, c.max_tokens) for stage in stages for c in stage.passes} == {(7, 99)}
+        # Seven content documents and three users; the warm-up reads all of the text.
+        assert [[len(current) for current in stage.passes] for stage in stages] == [[7], [3, 4], [3, 4]]
+
+    def test_every_pass_has_an_optimiser_of_its_own(self, gpt2):
+        optimisers = [current.optimiser for stage in built(gpt2) for current in stage.passes]
+        assert len(set(map(id, optimisers))) == 5
+
+    @pytest.mark.parametrize("changes", [{"train_backbone": True}, {"pretrained": False}])
+    def test_a_backbone_to_train_is_in_every_optimiser(self, gpt2, changes):
+        sizes = [
+            [len(current.optimiser.param_groups[0]["params"]) for stage in stages for current in stage.passes]
+            for stages in (built(gpt2), built(gpt2, **changes))
+        ]
+        assert sizes == [[1] * 5, [1 + 28] * 5]  # the view, and all weights of two layers
+
+
+class TestOptionsReachTheDocuments:
+    @staticmethod
+    def drawn(stages: Sequence[Stage], name: str, visits: int = 60) -> set[tuple[int, ...]]:
+        """What the visits to user 1 read."""
+        (documents,) = (c.documents for stage in stages for c in stage.passes if c.name == name)
+        rng = np.random.default_rng(0)
+        return {tuple(np.concatenate(documents.draw(0, rng))) for _ in range(visits)}
+
+    def test_shuffling(self, gpt2):
+        shuffled, fixed = built(gpt2), built(gpt2, shuffle_items=False)
+        assert [len(self.drawn(stages, "collaborative")) for stages in (shuffled, fixed)] == [6, 1]
+        assert [len(self.drawn(stages, "recommendation")) for stages in (shuffled, fixed)] == [6, 3]
+
+    def test_the_target_of_finetuning(self, gpt2):
+        stages = built(gpt2, finetune_target="train", shuffle_items=False)
+        (documents,) = (stage.passes[0].documents for stage in stages if stage.name == "finetuning")
+        model = toy.build(toy.options(gpt2))
+        assert documents.draw(0, toy.First()).main.tolist() == model.vocabulary.items(np.array([1, 2, 3])).tolist()
+
+    def test_the_share_that_is_masked(self, gpt2):
+        for share, masked in [(0.2, 1), (0.7, 2), (1.0, 3)]:
+            documents = built(gpt2, mask_share=share)[-1].passes[0].documents
+            assert len(documents.draw(0, toy.First()).main) == masked
+
+
+class TestSteps:
+    def test_step_by_step_the_pass_that_has_come_least_far_is_next(self):
+        stage = Stage("s", 1, [numbered("a", 2, 1), numbered("b", 6, 1)], "step")
+        # Halves of a against sixths of b; of two that are as far, the first.
+        assert [name for name, _ in steps(stage)] == ["a", "b", "b", "b", "a", "b", "b", "b"]
+
+    def test_epoch_by_epoch_one_pass_follows_the_other(self):
+        stage = Stage("s", 1, [numbered("a", 2, 1), numbered("b", 3, 2)], "epoch")
+        assert [name for name, _ in steps(stage)] == ["a", "a", "b", "b"]
+
+    @given(
+        sizes=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+        batch=st.integers(1, 7),
+        alternation=st.sampled_from(["step", "epoch"]),
+        share=st.sampled_from([0.1, 0.5, 1.0]),
+    )
+    def test_an_epoch_visits_every_document_once_or_the_share_of_them(self, sizes, batch, alternation, share):
+        passes = [numbered(str(k), size, batch, share) for k, size in enumerate(sizes)]
+        stage = Stage("s", 1, passes, alternation)
+        visits = {current.name: [] for current in passes}
+        for name, numbers in steps(stage):
+            visits[name] += numbers
+        for current, size in zip(passes, sizes, strict=True):
+            numbers = visits[current.name]
+            assert len(set(numbers)) == len(numbers) == max(1, round(share * size))
+            assert set(numbers) <= set(range(size))
+        assert len(stage) == sum(map(len, visits.values()))
+
+    @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 7))
+    def test_step_by_step_passes_are_never_more_than_a_batch_apart(self, a, b, batch):
+        stage = Stage("s", 1, [numbered("a", a, batch), numbered("b", b, batch)], "step")
+        left = {"a": a, "b": b}
+        for name, numbers in steps(stage):
+            left[name] -= len(numbers)
+            assert abs(left["a"] * b - left["b"] * a) <= batch * max(a, b)
+        assert left == {"a": 0, "b": 0}
+
+    def test_a_share_is_chosen_anew_every_epoch(self):
+        stage = Stage("s", 1, [numbered("a", 20, 20, share=0.5)], "step")
+        rng = np.random.default_rng(0)
+        epochs = [sorted(batch.ids[:, 0].tolist()) for _ in range(30) for _, batch in stage.steps(rng)]
+        assert len({tuple(numbers) for numbers in epochs}) == 30
+        assert set(np.concatenate(epochs)) == set(range(20))
+
+    def test_one_seed_gives_one_order(self):
+        stage = Stage("s", 1, [numbered("a", 20, 3), numbered("b", 9, 3)], "step")
+        assert steps(stage, seed=1) == steps(stage, seed=1) != steps(stage, seed=2)
+
+    def test_one_seed_gives_the_same_batches_of_a_model(self, bert):
+        def epoch(seed: int) -> list[torch.Tensor]:
+            rng = np.random.default_rng(seed)
+            return [
+                part
+                for stage in built(bert, train_batch_size=2)
+                for _, batch in stage.steps(rng)
+                for part in (batch.ids, batch.columns, batch.targets)
+            ]
+
+        first, again, other = epoch(1), epoch(1), epoch(2)
+        assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+        assert not all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(first, other, strict=True))
