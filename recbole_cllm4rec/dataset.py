@@ -71,7 +71,7 @@ class TextDataset(Dataset):
                     self.field2bucketnum[field] = 2
             kept[field] = self._parse(frame[header], field, kind, filepath)
         if name == "inter":
-            self._check_ids(kept, filepath)
+            self._check_ids(kept, frame, filepath)
         return pd.DataFrame(kept) if kept else None
 
     def _parse(self, column: pd.Series, field: str, kind: FeatureType, filepath: str) -> pd.Series:
@@ -93,11 +93,12 @@ class TextDataset(Dataset):
         dtype: type = str if kind is FeatureType.TOKEN_SEQ else float
         return pd.Series([np.array(p[:length], dtype=dtype) for p in parts], index=column.index)
 
-    def _check_ids(self, loaded: Collection[str], filepath: str) -> None:
+    def _check_ids(self, loaded: Collection[str], frame: pd.DataFrame, filepath: str) -> None:
         for option, field in (("USER_ID_FIELD", self.uid_field), ("ITEM_ID_FIELD", self.iid_field)):
             if field not in loaded:
                 raise UserError(
-                    f"{filepath}: {field!r} ({option}) is not among the columns that load_col loads: {', '.join(loaded)}"
+                    f"{filepath}: {field!r} ({option}) has to be a column, and among those of load_col; the file has "
+                    f"{', '.join(map(str, frame))}"
                 )
 
     def _keep_text(self, frame: pd.DataFrame, source: str, filepath: str) -> None:
@@ -123,7 +124,7 @@ class TextDataset(Dataset):
             ) from None
         except (AttributeError, IndexError, ValueError) as error:
             raise UserError(
-                f"text_template[{source}] is {template!r}: {error}; write {{COLUMN}} for a cell, {{{{ and }}}} for braces"
+                f"text_template[{source}] is {template!r}: {error}; write {{COLUMN}} for a cell, {{{{ for a brace"
             ) from None
         ids = zip(*(columns[key] for key in keys), strict=True)
         self._raw_texts[source] += list(zip(ids, texts, strict=True))
@@ -195,7 +196,7 @@ class TextDataset(Dataset):
 
 
 def read_atomic(path: Path, separator: str, encoding: str) -> pd.DataFrame:
-    """The cells of an atomic file as strings, under its ``name:type`` headers.
+    r"""The cells of an atomic file as strings, under its ``name:type`` headers.
 
     Quotes are characters, ``NA`` is a word, an empty cell is the empty string; lines end in ``\n``, or in ``\r\n`` if
     the first does. Raises :class:`UserError` for a malformed header, for a row with too few or too many cells, and for
@@ -255,7 +256,7 @@ def _floats(column: pd.Series, field: str, filepath: str) -> pd.Series:
 
 def _line(wrong: pd.Series) -> int:
     """Number of the first line for which ``wrong``, indexed by rows, holds, the header being line 1."""
-    return int(wrong.idxmax()) + 2
+    return int(wrong.index[wrong.to_numpy()][0]) + 2
 
 
 def _codes(part: TextDataset) -> list[int]:
@@ -266,7 +267,7 @@ def _codes(part: TextDataset) -> list[int]:
 
 def _how_to_get(dataset: str, path: str) -> str:
     return (
-        f"dataset {dataset!r} is not in {path}: convert raw files with `python -m dataset_prep paper-layout FOLDER --out "
-        f"{path}` (other sources: `python -m dataset_prep --help`), put atomic files there, or add --download to fetch "
-        "RecBole's own copy, if it has one"
+        f"dataset {dataset!r} is not in {path}: convert raw files with `python -m dataset_prep paper-layout FOLDER "
+        f"--out {path}` (other sources: `python -m dataset_prep --help`), put atomic files there, or add --download to "
+        "fetch RecBole's own copy, if it has one"
     )

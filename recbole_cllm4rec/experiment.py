@@ -10,6 +10,7 @@ from recbole.utils import init_seed
 
 from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.protocol.split import split
 from recbole_cllm4rec.registry import Entry, resolve
@@ -46,7 +47,10 @@ def run_with(entry: Entry, config: Config) -> dict[str, Any]:
     init_seed(config["seed"], config["reproducibility"])
     model = entry.model(config, parts.train._dataset).to(config["device"])
     clock.lap("model")
-    trainer = entry.trainer(config, model)
+    try:
+        trainer = entry.trainer(config, model)
+    except ImportError as error:  # RecBole's hook to a tracker that is not installed
+        raise UserError(str(error)) from None
     _, valid = trainer.fit(parts.train, parts.valid, saved=True, show_progress=config["show_progress"])
     clock.lap("training")
     test = trainer.evaluate(parts.test, load_best_model=True, show_progress=config["show_progress"])

@@ -1,8 +1,12 @@
 """A backbone by name: a hub id, a local folder, ``minilm`` (packaged), ``scratch`` (random weights)."""
 
 import hashlib
+import socket
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 
@@ -40,7 +44,7 @@ def load_backbone(
     max_length = min(max_length, getattr(config, "max_position_embeddings", max_length), tokenizer.model_max_length)
     with torch.random.fork_rng():  # the same weights and heads whatever was drawn before
         torch.manual_seed(seed)
-        model = _model(kind, config, location if pretrained else None).to(torch.float32 if trainable else dtype)
+        model = _model(kind, config, location if pretrained else None, torch.float32 if trainable else dtype)
         if kind == "encoder":
             return EncoderBackbone(model, tokenizer, max_length, trainable, mask_share)
         return CausalBackbone(model, tokenizer, max_length, trainable)
@@ -70,7 +74,8 @@ def _config_and_tokenizer(location: str) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        config, tokenizer = AutoConfig.from_pretrained(location), AutoTokenizer.from_pretrained(location)
+        config = AutoConfig.from_pretrained(location, local_files_only=not _hub_answers())
+        tokenizer = AutoTokenizer.from_pretrained(location, local_files_only=not _hub_answers())
     except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
         if Path(location).is_dir():
             raise UserError(f"backbone folder {location!r} is not in the hub's format: {_first_line(error)}") from None
@@ -112,17 +117,34 @@ def _kind(config: Any, name: str) -> str:
     raise UserError(f"backbone {name!r} is of type {config.model_type!r}, which models no text")
 
 
-def _model(kind: str, config: Any, location: str | None) -> torch.nn.Module:
-    """The transformer, with weights from ``location`` or, without one, random."""
+def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> torch.nn.Module:
+    """The transformer in ``dtype``, with weights from ``location`` or, without one, random."""
     from transformers import AutoModel, AutoModelForCausalLM
 
     auto = AutoModelForCausalLM if kind == "causal" else AutoModel
     if location is None:
-        return auto.from_config(config)
+        return auto.from_config(config, dtype=dtype)
     try:
-        return auto.from_pretrained(location)
+        return auto.from_pretrained(location, dtype=dtype, local_files_only=not _hub_answers())
     except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
         raise UserError(f"backbone weights in {location!r} cannot be read: {_first_line(error)}") from None
+
+
+@cache
+def _hub_answers() -> bool:
+    """Whether the hub can be reached. Asked once: the library retries for half a minute a file before it gives up."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if getproxies():  # how a proxy answers says nothing of what lies behind it
+        return True
+    hub = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((hub.hostname or "", hub.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from recbole_cllm4rec.corpus.batching import Batch, batches_by_length, collate
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
 from recbole_cllm4rec.options import read_options
@@ -138,6 +139,10 @@ class CLLM4Rec(GeneralRecommender):
         table = self.collaborative.table
         self.backbone.eval()  # the dropout of one that is to be trained would blur the texts
         found, vectors = self._encode(self.corpus.item_texts, "items", show_progress)
+        if not len(found):
+            raise UserError("token_init is text, but no item has one: name its columns in text_fields, or choose random")
+        if len(found) < self.n_items - 1:
+            self.logger.info(f"{self.n_items - 1 - len(found)} items have no text; their tokens start at random")
         table[self.n_users + found] = vectors
         found, vectors = self._encode(self.corpus.user_texts, "users", show_progress)
         table[found] = vectors

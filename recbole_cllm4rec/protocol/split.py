@@ -6,7 +6,7 @@ from typing import Any
 
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
-from recbole.utils import ModelType, init_seed
+from recbole.utils import EvaluatorType, ModelType, init_seed
 
 from recbole_cllm4rec.errors import UserError
 
@@ -35,10 +35,10 @@ def split(config: Any, dataset: Any) -> Split:
         raise UserError(
             f"dataset {config['dataset']!r}: no interaction is left to train on; loosen filters or eval_args"
         )
-    if max(config["topk"]) >= dataset.item_num:
+    if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) >= dataset.item_num:
         raise UserError(
-            f"topk ranks {max(config['topk'])} items, but dataset {config['dataset']!r} has {dataset.item_num - 1}: set "
-            "topk, metrics and valid_metric, as --topk=[5,10] --metrics=[Recall,NDCG] --valid_metric=NDCG@10"
+            f"topk ranks {max(config['topk'])} items, but dataset {config['dataset']!r} has {dataset.item_num - 1}: "
+            "set topk, metrics and valid_metric, as --topk=[5,10] --metrics=[Recall,NDCG] --valid_metric=NDCG@10"
         )
     try:
         samplers = list(create_samplers(config, dataset, parts))
@@ -55,7 +55,7 @@ def split(config: Any, dataset: Any) -> Split:
 
 
 def fingerprint(part: Any) -> str:
-    """``pairs:hash``, sha256 over the sorted raw (user, item) ids of a part: two runs prove by it that they share it."""
+    """``pairs:hash``, sha256 over a part's sorted raw (user, item) ids: two runs prove by it that they share it."""
     users = part.id2token(part.uid_field, part.inter_feat[part.uid_field].numpy())
     items = part.id2token(part.iid_field, part.inter_feat[part.iid_field].numpy())
     pairs = sorted(f"{user}\t{item}" for user, item in zip(users, items, strict=True))

@@ -88,8 +88,8 @@ class Stage:
 def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.optim.Optimizer]) -> list[Stage]:
     """The content warm-up, the mutually regularised pretraining and the finetuning (paper, sections 3.3 to 3.5).
 
-    ``optimiser(params=…, learning_rate=…)`` is RecBole's factory. A stage of no epochs, and a pass without documents,
-    is left out; the last stage validates. Raises :class:`UserError` where nothing trains the collaborative view.
+    ``optimiser(params=…, learning_rate=…)`` is RecBole's factory. A stage of no epochs is left out; the last stage
+    validates. Raises :class:`UserError` where nothing trains the collaborative view, or there is no text to read.
     """
     options, backbone, corpus = model.options, model.backbone, model.corpus
     prompt, room = model.history_prompt, model.history_room
@@ -106,7 +106,7 @@ def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.op
         return sized(name, documents, lay_out, model.collaborative_loss, optimizer)
 
     def content(rate: float, share: float, regularised: bool) -> list[Pass]:
-        if model.content is None or not len(contents):
+        if model.content is None:
             return []
         optimizer = optimiser(params=_moved_by(model, model.content, words=True), learning_rate=rate)
         loss = partial(model.content_loss, regularised=regularised)
@@ -133,6 +133,10 @@ def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.op
         collaborative("recommendation", questions, question, late),
         *content(late, options.content_share, regularised=True),
     ]
+    if model.content is not None and not len(contents):
+        raise UserError(
+            "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose --variant=LLM-CF"
+        )
     if not options.pretrain_epochs and not config["epochs"]:
         raise UserError("nothing would train the collaborative view: set epochs or pretrain_epochs above 0")
     finetunes = config["epochs"] > 0

@@ -100,8 +100,10 @@ class TestRandomWeights:
         assert trained.word_embeddings.shape == random.word_embeddings.shape
         assert (trained.word_embeddings - random.word_embeddings).abs().mean() > 0.01
 
-    def test_scratch_is_random_whatever_else_is_asked(self):
-        assert same_weights(backbone("scratch", pretrained=True), backbone("scratch", pretrained=False))
+    def test_scratch_is_random_and_trained_whatever_is_asked(self):
+        model = backbone("scratch", pretrained=True)
+        assert model.trainable
+        assert same_weights(model, backbone("scratch", pretrained=False))
 
     def test_scratch_reads_bytes(self):
         model = backbone("scratch", max_length=2048)

@@ -1,0 +1,47 @@
+"""Atomic files of a few lines, and datasets read from them through the real configuration."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_cllm4rec.config import Config
+from recbole_cllm4rec.dataset import TextDataset
+from recbole_cllm4rec.protocol.split import Split, split
+from recbole_cllm4rec.registry import resolve
+
+TIMED = {"load_col.inter": ["user_id", "item_id", "timestamp"]}
+BY_TIME = {**TIMED, "eval_args.order": "TO"}
+PRESPLIT = {"benchmark_filename": ["train", "valid", "test"]}
+
+
+def atomic(header: str, *rows: str | Sequence[str]) -> str:
+    """The text of an atomic file. A row is its cells, or a string of cells that have no spaces."""
+    cells = [row.split() if isinstance(row, str) else row for row in (header, *rows)]
+    return "".join("\t".join(row) + "\n" for row in cells)
+
+
+def configure(folder: Path, model: str = "EASE", **options: Any) -> Config:
+    """The configuration of ``model`` on the dataset ``toy`` in ``folder``, with a cut-off that few items allow."""
+    entry = resolve(model)
+    small = {"topk": [2], "metrics": ["NDCG"], "valid_metric": "NDCG@2", "data_path": str(folder), "gpu_id": ""}
+    return Config(entry.model, "toy", (), small | options, entry.options)
+
+
+def load(folder: Path, files: Mapping[str, str], model: str = "EASE", **options: Any) -> TextDataset:
+    """The dataset ``toy`` of ``files``, their texts by suffix, as the registry would have it for ``model``."""
+    (folder / "toy").mkdir(exist_ok=True)
+    for suffix, text in files.items():
+        (folder / "toy" / f"toy.{suffix}").write_bytes(text.encode())
+    dataset: TextDataset = resolve(model).dataset(configure(folder, model, **options))
+    return dataset
+
+
+def split_up(dataset: TextDataset) -> Split:
+    """The data loaders of its three parts."""
+    return split(dataset.config, dataset)
+
+
+def pairs(part: TextDataset) -> list[tuple[str, str]]:
+    """Raw ids of the users and items of a part, in the order of its rows."""
+    users, items = part.pairs()
+    return list(zip(part.id2token(part.uid_field, users), part.id2token(part.iid_field, items), strict=True))
