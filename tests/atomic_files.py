@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole.data.dataset import Dataset
+
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.protocol.split import Split, split
@@ -41,7 +43,7 @@ def split_up(dataset: TextDataset) -> Split:
     return split(dataset.config, dataset)
 
 
-def pairs(part: TextDataset) -> list[tuple[str, str]]:
+def pairs(part: Dataset) -> list[tuple[str, str]]:
     """Raw ids of the users and items of a part, in the order of its rows."""
-    users, items = part.pairs()
-    return list(zip(part.id2token(part.uid_field, users), part.id2token(part.iid_field, items), strict=True))
+    ids = (part.id2token(field, part.inter_feat[field].numpy()).tolist() for field in (part.uid_field, part.iid_field))
+    return list(zip(*ids, strict=True))

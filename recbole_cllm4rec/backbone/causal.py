@@ -15,7 +15,7 @@ class CausalBackbone(Backbone):
 
     def __init__(self, lm: nn.Module, tokenizer: Any, max_length: int, trainable: bool):
         """``lm``: an ``AutoModelForCausalLM``. Its head is kept where it is tied to the word embeddings; else a new one
-        is initialised at random and learnt (paper, section 3.4).
+        is initialised at random and learnt, as in the paper.
         """
         super().__init__(lm.base_model, tokenizer, max_length, trainable)  # type: ignore[arg-type]
         tied = lm.get_output_embeddings().weight is self.word_embeddings  # type: ignore[operator]

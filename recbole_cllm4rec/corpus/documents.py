@@ -1,4 +1,4 @@
-"""The five documents of CLLM4Rec, each a soft+hard prompt followed by a main text (paper, sections 3.3 and 3.5).
+"""The five documents of CLLM4Rec, each a soft+hard prompt followed by a main text, as the paper words them.
 
 =============== ======================================================================== ====================
 document        prompt                                                                   main text

@@ -7,7 +7,7 @@ from recbole_cllm4rec.corpus.text import IntArray
 
 @dataclass(frozen=True)
 class ExtendedVocabulary:
-    """Token ids: words 0..N-1, ``<user_i>`` = N + i, ``<item_j>`` = N + I + j (paper, section 3.2)."""
+    """Token ids: words 0..N-1, ``<user_i>`` = N + i, ``<item_j>`` = N + I + j, as the paper extends the vocabulary."""
 
     n_words: int
     n_users: int

@@ -93,14 +93,14 @@ class CLLM4Rec(GeneralRecommender):
         return logits.index_fill(1, torch.zeros(1, dtype=torch.long, device=logits.device), -torch.inf)
 
     def collaborative_loss(self, batch: Batch) -> Tensor:
-        """L-step, and finetuning: items from the items before or around them (paper, eqs. 6 and 11)."""
+        """Items from the items before or around them (the paper's L-step and finetuning objectives)."""
         targets = batch.targets - self.vocabulary.item(0)
         states = self.states(batch, self.collaborative)
         likelihood = negative_log_likelihood(states, self.item_logits, batch.reads, targets, self.n_items)
         return self._regularised(likelihood, batch, self.collaborative, self.content)
 
     def content_loss(self, batch: Batch, regularised: bool = True) -> Tensor:
-        """C-step: words from the words before or around them (paper, eq. 8).
+        """Words from the words before or around them (the paper's C-step objective).
 
         Without regularisation it is the warm-up, when no collaborative view is there yet to be followed.
         """

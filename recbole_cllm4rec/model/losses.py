@@ -19,8 +19,8 @@ def negative_log_likelihood(
     """−Σ_p ln softmax(head(h))[target_p], h being state ``reads[p]``; a scalar.
 
     ``states`` [R, K]; ``head`` gives logits [R, ``n_classes``]; ``reads`` [P] ascending indices of states; ``targets``
-    [P]. With one read for many targets this is the multinomial likelihood (paper, eq. 10), with one for each the
-    token-by-token likelihood of a main text (eqs. 5 to 8).
+    [P]. With one read for many targets this is the multinomial likelihood of the paper's finetuning, with one for each
+    the token-by-token likelihood of a main text in its L- and C-steps.
     """
     rows = max(1, LOGITS // n_classes)
     if len(states) <= rows:
@@ -47,7 +47,7 @@ def _chunk_likelihood(states: Tensor, reads: Tensor, targets: Tensor, head: Call
 
 
 def mutual_regularisation(own: Tensor, other: Tensor, rows: Tensor) -> Tensor:
-    """½ Σ_e ‖own_e − sg(other_e)‖² over the tokens ``rows`` [E] of the documents (paper, eqs. 6 and 8); a scalar.
+    """½ Σ_e ‖own_e − sg(other_e)‖² over the tokens ``rows`` [E], as the paper's L- and C-steps have it; a scalar.
 
     ``own``, ``other`` [I + J, K]: the two views' tables. Gradients flow into ``own`` alone.
     """

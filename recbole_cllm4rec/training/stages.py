@@ -86,7 +86,7 @@ class Stage:
 
 
 def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.optim.Optimizer]) -> list[Stage]:
-    """The content warm-up, the mutually regularised pretraining and the finetuning (paper, sections 3.3 to 3.5).
+    """The content warm-up, the mutually regularised pretraining and the finetuning of the paper.
 
     ``optimiser(params=…, learning_rate=…)`` is RecBole's factory. A stage of no epochs is left out; the last stage
     validates. Raises :class:`UserError` where nothing trains the collaborative view, or there is no text to read.
