@@ -107,6 +107,13 @@ def test_recbole_layers_apply_where_recbole_applies_them() -> None:
     assert Config("FM", "ml-100k", (), {"threshold": {"rating": 3}})["threshold"] == {"rating": 3}
 
 
+@pytest.mark.parametrize("model", ["SASRec", "BERT4Rec", "DIN"])
+def test_sequential_models_go_by_the_common_protocol(model: str) -> None:
+    sequential, general = Config(model, "ml-100k"), Config("EASE", "ml-100k")
+    protocol = ("eval_args", "metrics", "valid_metric", "repeatable", "MODEL_TYPE", "test_neg_sample_args", "eval_type")
+    assert {key: sequential[key] for key in protocol} == {key: general[key] for key in protocol}
+
+
 @pytest.mark.parametrize("model", ["EASE", "FM", "DIN", "SASRec", "SASRecF", "GRU4RecKG", "CKE"])
 @pytest.mark.parametrize("dataset", ["ml-100k", "unheard-of"])
 def test_what_the_plugin_does_not_set_is_as_in_recbole(
@@ -118,7 +125,9 @@ def test_what_the_plugin_does_not_set_is_as_in_recbole(
     ours = Config(model, dataset, (), overrides).final_config_dict
     changed = {key for key in stock if ours[key] != stock[key]}
     own = yaml.safe_load(OVERALL.read_text(encoding="utf-8"))
-    assert changed <= {*own, "data_path", "MODEL_TYPE"}
+    follows = {"repeatable", "valid_neg_sample_args", "test_neg_sample_args", "eval_type"}  # from eval_args and metrics
+    sequential = ("DIN", "SASRec", "SASRecF", "GRU4RecKG")
+    assert changed <= {*own, "data_path", *(follows | {"MODEL_TYPE"} if model in sequential else ())}
     assert os.path.realpath(ours["data_path"]) == os.path.realpath(stock["data_path"])
 
 

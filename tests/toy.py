@@ -79,6 +79,7 @@ def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:
         "NEG_PREFIX": "neg_",
         "device": torch.device("cpu"),
         "seed": 1,
+        "show_progress": False,
         **changes,
     }
 

@@ -26,9 +26,9 @@ def load_backbone(
 ) -> Backbone:
     """The backbone ``name``, its weights held once, in ``dtype``.
 
-    Without ``pretrained`` it has that architecture and random weights, always trained; so has ``scratch``, a small GPT-2
-    over bytes. All that is random, new heads too, is drawn from ``seed``. ``max_length`` caps the tokens of a document;
-    ``mask_share`` is the masked share of a main text (encoders).
+    Without ``pretrained`` it has that architecture and random weights, always trained; so has ``scratch``, a small
+    GPT-2 over bytes. All that is random, new heads too, is drawn from ``seed``. ``max_length`` caps the tokens of a
+    document; ``mask_share`` is the masked share of a main text (encoders).
 
     Raises :class:`UserError` for an unknown or unreachable name, damaged weights and unsupported architectures.
     """
@@ -74,8 +74,8 @@ def _config_and_tokenizer(location: str) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        config = AutoConfig.from_pretrained(location, local_files_only=not _hub_answers())
-        tokenizer = AutoTokenizer.from_pretrained(location, local_files_only=not _hub_answers())
+        config = AutoConfig.from_pretrained(location, local_files_only=_is_local(location))
+        tokenizer = AutoTokenizer.from_pretrained(location, local_files_only=_is_local(location))
     except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
         if Path(location).is_dir():
             raise UserError(f"backbone folder {location!r} is not in the hub's format: {_first_line(error)}") from None
@@ -125,9 +125,14 @@ def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> 
     if location is None:
         return auto.from_config(config, dtype=dtype)
     try:
-        return auto.from_pretrained(location, dtype=dtype, local_files_only=not _hub_answers())
+        return auto.from_pretrained(location, dtype=dtype, local_files_only=_is_local(location))
     except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
         raise UserError(f"backbone weights in {location!r} cannot be read: {_first_line(error)}") from None
+
+
+def _is_local(location: str) -> bool:
+    """Whether only files here can be ``location``: a folder asks nothing of the network."""
+    return Path(location).is_dir() or not _hub_answers()
 
 
 @cache

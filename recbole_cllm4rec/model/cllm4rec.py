@@ -140,7 +140,9 @@ class CLLM4Rec(GeneralRecommender):
         self.backbone.eval()  # the dropout of one that is to be trained would blur the texts
         found, vectors = self._encode(self.corpus.item_texts, "items", show_progress)
         if not len(found):
-            raise UserError("token_init is text, but no item has one: name its columns in text_fields, or choose random")
+            raise UserError(
+                "token_init is text, but no item has one: name its columns in text_fields, or choose random"
+            )
         if len(found) < self.n_items - 1:
             self.logger.info(f"{self.n_items - 1 - len(found)} items have no text; their tokens start at random")
         table[self.n_users + found] = vectors

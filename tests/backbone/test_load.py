@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -119,10 +120,67 @@ def test_new_heads_of_trained_weights_come_from_the_seed(name, request):
     assert not same_weights(backbone(folder, seed=5), backbone(folder, seed=6))
 
 
+@pytest.fixture
+def hub(monkeypatch):
+    """The addresses that were connected to; ``hub.reached`` says whether any answers."""
+
+    class Hub(list):
+        reached = True
+
+        def connect(self, address: tuple[str, int], timeout: float) -> socket.socket:
+            self.append(address)
+            if not self.reached:
+                raise OSError("no route to host")
+            return socket.socket()
+
+    network = Hub()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "https://hub.example")
+    monkeypatch.setattr(load, "getproxies", dict)
+    monkeypatch.setattr(socket, "create_connection", network.connect)
+    load._hub_answers.cache_clear()
+    yield network
+    load._hub_answers.cache_clear()
+
+
+class TestNetwork:
+    @pytest.mark.parametrize("reached", [True, False])
+    def test_the_hub_is_tried_once(self, hub, reached):
+        hub.reached = reached
+        assert load._hub_answers() is load._hub_answers() is reached
+        assert hub == [("hub.example", 443)]
+
+    def test_a_mirror_is_tried_at_its_own_port(self, hub, monkeypatch):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://mirror.example:8080")
+        assert load._hub_answers()
+        assert hub == [("mirror.example", 8080)]
+
+    def test_offline_is_taken_at_its_word(self, hub, monkeypatch):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        assert not load._hub_answers()
+        assert hub == []
+
+    def test_behind_a_proxy_the_library_finds_out(self, hub, monkeypatch):
+        monkeypatch.setattr(load, "getproxies", lambda: {"https": "http://proxy.example"})
+        assert load._hub_answers()
+        assert hub == []
+
+    def test_folders_and_packages_ask_nothing_of_it(self, hub, checkpoint):
+        for name in (checkpoint, "minilm", "scratch"):
+            backbone(name)
+        assert hub == []
+
+    def test_an_unreachable_hub_is_not_waited_for(self, hub):
+        hub.reached = False
+        with pytest.raises(UserError, match="without a network these work"):
+            backbone("no/such-model")
+        assert len(hub) == 1
+
+
 class TestUserErrors:
     """Each message is one line."""
 
-    def test_a_name_that_the_hub_cannot_give(self, monkeypatch):
+    def test_a_name_that_the_hub_cannot_give(self, hub, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(UserError, match=r"^backbone 'no/such-model' is neither .*'minilm'.*'scratch'.*folder$"):
             backbone("no/such-model")

@@ -10,6 +10,7 @@ from byhand import ByHand
 from recbole.data.interaction import Interaction
 
 from recbole_cllm4rec.corpus.text import Histories
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 
 INTERACTIONS = [
@@ -31,6 +32,11 @@ QUESTIONS = [  # 0.7 of a history is masked, here its first items
     ("<user_2> has interacted with <item_4> the user will interact with:", "<item_3>"),
     ("<user_3> has interacted with | the user will interact with:", "<item_5>"),
 ]
+WORD_HEADS = {
+    "bert": {"backbone.bias", *(f"backbone.transform.{k}.{kind}" for k in (0, 2) for kind in ("weight", "bias"))},
+    "gpt2": set(),
+    "llama": {"backbone.head.weight"},
+}
 HISTORIES = [
     "<user_1> has interacted with <item_1> <item_2> <item_3>",
     "<user_2> has interacted with <item_3> <item_4>",
@@ -110,12 +116,6 @@ class TestItemHead:
 
 
 class TestWhatAPassMoves:
-    WORD_HEAD = {  # noqa: RUF012
-        "bert": {"backbone.bias", *(f"backbone.transform.{k}.{kind}" for k in (0, 2) for kind in ("weight", "bias"))},
-        "gpt2": set(),
-        "llama": {"backbone.head.weight"},
-    }
-
     @staticmethod
     def moved(model, current, steps: int = 3) -> set[str]:
         """Names of the parameters that some steps changed in any bit."""
@@ -133,7 +133,7 @@ class TestWhatAPassMoves:
         config = toy.options(request.getfixturevalue(name))
         model = toy.build(config)
         stages = passes(model, config)
-        words = {"content.table", *self.WORD_HEAD[name]}
+        words = {"content.table", *WORD_HEADS[name]}
         assert self.moved(model, stages["content"]["content"]) == words
         assert self.moved(model, stages["pretraining"]["collaborative"]) == {"collaborative.table"}
         assert self.moved(model, stages["pretraining"]["content"]) == words
@@ -239,8 +239,10 @@ class TestTokensFromText:
                 np.testing.assert_allclose(view.table[rows[kind]].detach(), expected, rtol=1e-3, atol=1e-5)
         assert model.backbone.training
 
-    def test_tokens_without_a_text_stay_random(self, gpt2):
+    def test_tokens_without_a_text_stay_random(self, gpt2, caplog):
+        caplog.set_level("INFO")
         random, text = (toy.build(toy.options(gpt2, token_init=start)) for start in ("random", "text"))
+        assert caplog.messages == ["2 items have no text; their tokens start at random"]
         without = [0, 2, *(4 + item for item in (0, 3, 5))]
         assert torch.equal(text.collaborative.table[without], random.collaborative.table[without])
         changed = (text.collaborative.table != random.collaborative.table).any(dim=1)
@@ -252,10 +254,17 @@ class TestTokensFromText:
         )
         torch.testing.assert_close(whole.content.table, apart.content.table, atol=1e-5, rtol=1e-4)
 
-    def test_a_corpus_without_text_is_random(self, gpt2):
-        silent = replace(toy.CORPUS, user_texts=[""] * 4, item_texts=[""] * 6)
+    def test_users_need_no_text(self, gpt2):
+        silent = replace(toy.CORPUS, user_texts=[""] * 4)
         text, random = (toy.build(toy.options(gpt2, token_init=start), silent) for start in ("text", "random"))
-        assert torch.equal(text.collaborative.table, random.collaborative.table)
+        assert torch.equal(text.collaborative.table[:4], random.collaborative.table[:4])
+
+    def test_no_item_text_at_all_is_the_users_error(self, gpt2):
+        silent = replace(toy.CORPUS, item_texts=[""] * 6)
+        with pytest.raises(
+            UserError, match=r"^token_init is text, but no item has one: .*text_fields, or choose random$"
+        ):
+            toy.build(toy.options(gpt2, token_init="text"), silent)
 
 
 def test_tokens_start_small_and_random(gpt2):

@@ -1,6 +1,7 @@
 """The estimate before training: what it says, and that it leaves no trace."""
 
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,14 +20,14 @@ from recbole_cllm4rec.training.stages import Pass, Stage
 class Valid(DataLoader):
     """The users of the toy corpus in batches of two, as RecBole's loaders give them: through torch's own."""
 
-    sample_size = 3
+    uid_list = torch.tensor([1, 2, 3])
 
     def __init__(self):
-        super().__init__([1, 2, 3], batch_size=2, collate_fn=self.batch)
+        super().__init__(self.uid_list, batch_size=2, collate_fn=self.batch)
 
     @staticmethod
-    def batch(users: list[int]) -> tuple[Interaction]:
-        return (Interaction({"user": torch.tensor(users)}),)
+    def batch(users: list[torch.Tensor]) -> tuple[Interaction]:
+        return (Interaction({"user": torch.stack(users)}),)
 
 
 @pytest.mark.parametrize("changes", [{}, {"train_backbone": True}])
@@ -61,16 +62,14 @@ def test_the_message_is_one_line():
 
 
 def test_time_goes_by_tokens_epochs_and_validations(monkeypatch):
-    class Scorer:
-        device = torch.device("cpu")
-        evaluated = 0
-
-        def eval(self):
-            self.evaluated += 1
-
-        def full_sort_predict(self, users):
-            assert users["user"].tolist() == [1, 2]
-
+    model = SimpleNamespace(
+        device=torch.device("cpu"),
+        eval=lambda: None,
+        full_sort_predict=lambda users: None,
+        corpus=toy.CORPUS,
+        history_prompt=SimpleNamespace(longest=2),
+        USER_ID="user",
+    )
     clock = count(step=6)  # a reading every six seconds
     monkeypatch.setattr(module, "perf_counter", lambda: next(clock))
     weight = torch.nn.Parameter(torch.ones(1))
@@ -86,7 +85,8 @@ def test_time_goes_by_tokens_epochs_and_validations(monkeypatch):
         max_tokens=99,
     )
     stage = Stage("counting", 10, [current, current], "step", validates=True)
-    found = estimate([stage], Scorer(), Valid(), eval_step=4, seed=1)
-    # 6 s for a batch of 5 · 4 tokens, two of them a pass, two passes an epoch; 6 s for two of three users.
-    assert found.minutes == {"counting": 10 * 2 * 2 * 6 / 60, "validation": 3 * 9 / 60}
+    found = estimate([stage], model, Valid(), eval_step=4, seed=1)
+    # 6 s for a batch of 5 · 4 tokens, two of them a pass, two passes an epoch. 6 s for users 1 and 2, who have 3 + 2
+    # and 2 + 2 of 12 tokens; epochs 4, 8 and 10 validate.
+    assert found.minutes == {"counting": 10 * 2 * 2 * 6 / 60, "validation": 3 * 6 * 12 / 9 / 60}
     assert weight.grad is None

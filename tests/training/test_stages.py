@@ -77,9 +77,14 @@ class TestPlan:
     def test_stages_without_epochs_are_left_out(self, gpt2):
         assert plan(built(gpt2, content_epochs=0, pretrain_epochs=0)) == [FINETUNING]
 
-    def test_without_text_there_is_no_content(self, gpt2):
+    def test_content_without_text_is_the_users_error(self, gpt2):
         silent = replace(toy.CORPUS, user_texts=[""] * 4, item_texts=[""] * 6, reviews=[])
-        assert [names for _, _, names, _ in plan(built(gpt2, silent))] == [["collaborative"], ["recommendation"]]
+        with pytest.raises(UserError, match=r"^CLLM4Rec reads text, but the dataset has none: .*text_fields.*LLM-CF$"):
+            built(gpt2, silent)
+        assert [names for _, _, names, _ in plan(built(gpt2, silent, content_view=False))] == [
+            ["collaborative"],
+            ["recommendation"],
+        ]
 
     def test_a_plan_that_trains_nothing_is_the_users_error(self, gpt2):
         with pytest.raises(UserError, match=r"^nothing would train .*: set epochs or pretrain_epochs above 0$"):
@@ -97,6 +102,13 @@ class TestPlan:
     def test_every_pass_has_an_optimiser_of_its_own(self, gpt2):
         optimisers = [current.optimiser for stage in built(gpt2) for current in stage.passes]
         assert len(set(map(id, optimisers))) == 5
+
+    @pytest.mark.parametrize(("name", "weights"), [("gpt2", 0), ("llama", 1), ("bert", 5)])
+    def test_a_learnt_head_is_in_the_optimisers_of_words(self, name, weights, request):
+        stages = built(request.getfixturevalue(name))
+        words, items = 1 + weights, 1
+        sizes = [[len(c.optimiser.param_groups[0]["params"]) for c in stage.passes] for stage in stages]
+        assert sizes == [[words], [items, words], [items, words]]
 
     @pytest.mark.parametrize("changes", [{"train_backbone": True}, {"pretrained": False}])
     def test_a_backbone_to_train_is_in_every_optimiser(self, gpt2, changes):
