@@ -109,7 +109,7 @@ def test_recbole_layers_apply_where_recbole_applies_them() -> None:
 
 @pytest.mark.parametrize("model", ["SASRec", "BERT4Rec", "DIN"])
 def test_sequential_models_go_by_the_common_protocol(model: str) -> None:
-    sequential, general = Config(model, "ml-100k"), Config("EASE", "ml-100k")
+    sequential, general = Config(model, "ml-100k"), Config("BPR", "ml-100k")
     protocol = ("eval_args", "metrics", "valid_metric", "repeatable", "MODEL_TYPE", "test_neg_sample_args", "eval_type")
     assert {key: sequential[key] for key in protocol} == {key: general[key] for key in protocol}
 

@@ -125,9 +125,16 @@ def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> 
     if location is None:
         return auto.from_config(config, dtype=dtype)
     try:
-        return auto.from_pretrained(location, dtype=dtype, local_files_only=_is_local(location))
+        model, report = auto.from_pretrained(
+            location, dtype=dtype, local_files_only=_is_local(location), output_loading_info=True
+        )
     except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
         raise UserError(f"backbone weights in {location!r} cannot be read: {_first_line(error)}") from None
+    # The library fills what a file lacks with noise; of that, only poolers and heads are never used here.
+    lacking = sorted(name for name in report["missing_keys"] if "pooler" not in name and "lm_head" not in name)
+    if lacking:
+        raise UserError(f"backbone weights in {location!r} lack {lacking[0]} ({len(lacking)} in all): save them anew")
+    return model
 
 
 def _is_local(location: str) -> bool:

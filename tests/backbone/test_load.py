@@ -213,6 +213,14 @@ class TestUserErrors:
         with pytest.raises(UserError, match=r"^backbone weights in '.*damaged' cannot be read: .+$"):
             backbone(damaged)
 
+    def test_a_layer_without_weights(self, damaged):
+        config = json.loads((damaged / "config.json").read_text())
+        (damaged / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
+        with pytest.raises(
+            UserError, match=r"^backbone weights in '.*damaged' lack encoder.layer.2.* \(16 in all\): .+$"
+        ):
+            backbone(damaged)
+
     def test_missing_weights(self, damaged):
         (damaged / "model.safetensors").unlink()
         with pytest.raises(UserError, match=r"^backbone weights in '.*damaged' cannot be read: .+$"):
