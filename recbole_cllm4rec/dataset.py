@@ -1,8 +1,6 @@
 """RecBole datasets whose atomic files are read as they are, and which carry the text of users, items and pairs."""
 
-from collections import Counter
 from collections.abc import Collection, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pandas as pd
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 
+from recbole_cllm4rec.atomic import line_of, read_atomic, to_floats
 from recbole_cllm4rec.corpus.escape import unescape
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
 from recbole_cllm4rec.errors import UserError, suggestion
@@ -79,17 +78,17 @@ class TextDataset(Dataset):
         if kind is FeatureType.TOKEN:
             self.field2seqlen[field] = 1
             if field in (self.uid_field, self.iid_field) and (column == "").any():
-                raise UserError(f"{filepath}, line {_line(column == '')}: the {field} is empty; every row needs one")
+                raise UserError(f"{filepath}, line {line_of(column == '')}: the {field} is empty; every row needs one")
             return column.where(column != "")  # an empty cell is RecBole's [PAD]
         if kind is FeatureType.FLOAT:
             self.field2seqlen[field] = 1
-            return _floats(column, field, filepath)
+            return to_floats(column, field, filepath)
         parts = [[part for part in text.split(self.config["seq_separator"]) if part] for text in column]
         longest = max(map(len, parts), default=0)
         length = min((self.config["seq_len"] or {}).get(field, longest), longest)
         self.field2seqlen[field] = length
         if kind is FeatureType.FLOAT_SEQ:
-            _floats(pd.Series(parts, dtype=object).explode().fillna(""), field, filepath)  # to name what is no number
+            to_floats(pd.Series(parts, dtype=object).explode().fillna(""), field, filepath)  # to name what is no number
         dtype: type = str if kind is FeatureType.TOKEN_SEQ else float
         return pd.Series([np.array(p[:length], dtype=dtype) for p in parts], index=column.index)
 
@@ -195,68 +194,12 @@ class TextDataset(Dataset):
         return reviews
 
 
-def read_atomic(path: Path, separator: str, encoding: str) -> pd.DataFrame:
-    r"""The cells of an atomic file as strings, under its ``name:type`` headers.
-
-    Quotes are characters, ``NA`` is a word, an empty cell is the empty string; lines end in ``\n``, or in ``\r\n`` if
-    the first does. Raises :class:`UserError` for a malformed header, for a row with too few or too many cells, and for
-    text in another encoding.
-    """
-    rows: list[list[str]] = []
-    try:
-        with path.open(encoding=encoding, newline="\n") as file:
-            first = file.readline().removeprefix("\ufeff")
-            ending = "\r" if first.endswith("\r\n") else ""
-            for line in chain([first], file):
-                rows.append(line.removesuffix("\n").removesuffix(ending).split(separator))
-    except LookupError:
-        raise UserError(f"{path} cannot be read, as Python has no encoding {encoding!r}: set `encoding`") from None
-    except UnicodeDecodeError as error:  # in the block that was read to complete the line after the last row
-        number = len(rows) + 1 + error.object[: error.start].count(b"\n")
-        raise UserError(f"{path}, line {number}: not {encoding} ({error.reason}); set `encoding`") from None
-    header = rows.pop(0)
-    _check_header(path, header)
-    while len(header) > 1 and rows and rows[-1] == [""]:
-        rows.pop()
-    for number, cells in enumerate(rows, start=2):
-        if len(cells) != len(header):
-            raise UserError(
-                f"{path}, line {number}: {len(cells)} cells where the header names {len(header)}; a tab or a newline "
-                "inside a text must be escaped (see text_escaped)"
-            )
-    columns = zip(*rows, strict=True) if rows else [()] * len(header)
-    return pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in zip(header, columns, strict=True)})
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    types = sorted(kind.value for kind in FeatureType)
-    for name in header:
-        if name.count(":") != 1 or name.split(":")[1] not in types:
-            raise UserError(f"{path}, line 1: the header {name!r} is not NAME:TYPE with TYPE one of {', '.join(types)}")
-    fields = Counter(name.split(":")[0] for name in header)
-    if repeated := [field for field, times in fields.items() if times > 1]:
-        raise UserError(f"{path}, line 1: the column {repeated[0]!r} appears twice")
-
-
 def compose(cells: dict[str, str], template: str | None) -> str:
     """One text from several cells: by the template, where any cell has something, or joined as sentences."""
     present = [cell.strip() for cell in cells.values() if cell.strip()]
     if not present:
         return ""
     return template.format(**cells) if template else ". ".join(text.removesuffix(".") for text in present) + "."
-
-
-def _floats(column: pd.Series, field: str, filepath: str) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    wrong = numbers.isna() & ~column.str.lower().isin(["", "nan"])
-    if wrong.any():
-        raise UserError(f"{filepath}, line {_line(wrong)}: {field} is {column[wrong].iloc[0]!r}, not a number")
-    return numbers.astype(np.float64)
-
-
-def _line(wrong: pd.Series) -> int:
-    """Number of the first line for which ``wrong``, indexed by rows, holds, the header being line 1."""
-    return int(wrong.index[wrong.to_numpy()][0]) + 2
 
 
 def _codes(part: TextDataset) -> list[int]:

@@ -11,6 +11,7 @@ from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.registry import resolve
 
+# Options of :func:`load`: with times, split in their order, split beforehand into train.inter, valid.inter, test.inter.
 TIMED = {"load_col.inter": ["user_id", "item_id", "timestamp"]}
 BY_TIME = {**TIMED, "eval_args.order": "TO"}
 PRESPLIT = {"benchmark_filename": ["train", "valid", "test"]}
@@ -22,19 +23,17 @@ def atomic(header: str, *rows: str | Sequence[str]) -> str:
     return "".join("\t".join(row) + "\n" for row in cells)
 
 
-def configure(folder: Path, model: str = "EASE", **options: Any) -> Config:
-    """The configuration of ``model`` on the dataset ``toy`` in ``folder``, with a cut-off that few items allow."""
-    entry = resolve(model)
-    small = {"topk": [2], "metrics": ["NDCG"], "valid_metric": "NDCG@2", "data_path": str(folder), "gpu_id": ""}
-    return Config(entry.model, "toy", (), small | options, entry.options)
-
-
 def load(folder: Path, files: Mapping[str, str], model: str = "EASE", **options: Any) -> TextDataset:
-    """The dataset ``toy`` of ``files``, their texts by suffix, as the registry would have it for ``model``."""
+    """The dataset ``toy`` as the registry has it for ``model``, from ``files``, texts by suffix, and those before them.
+
+    Metrics have a cut-off that few items allow.
+    """
     (folder / "toy").mkdir(exist_ok=True)
     for suffix, text in files.items():
         (folder / "toy" / f"toy.{suffix}").write_bytes(text.encode())
-    dataset: TextDataset = resolve(model).dataset(configure(folder, model, **options))
+    entry = resolve(model)
+    small = {"topk": [2], "metrics": ["NDCG"], "valid_metric": "NDCG@2", "data_path": str(folder), "gpu_id": ""}
+    dataset: TextDataset = entry.dataset(Config(entry.model, "toy", (), small | options, entry.options))
     return dataset
 
 

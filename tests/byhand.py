@@ -1,7 +1,7 @@
 """CLLM4Rec once more, written out: a document at a time through transformers' own model, the rest in numpy.
 
 Documents are spelt as in the paper, a prompt and a main text: ``("The content of <item_1> is:", "red lip stick")``.
-Words between two tokens are tokenised together, but for a bar, at which they are parted.
+Words between two tokens are tokenised together, with the space before them; at a bar they are parted.
 """
 
 import math
@@ -36,7 +36,7 @@ class ByHand:
             if kind:
                 ids.append(len(self.words) + (self.model.n_users if kind == "item" else 0) + int(number))
             else:
-                ids += self.tokenizer(words.strip(), add_special_tokens=False).input_ids
+                ids += self.tokenizer(words.rstrip(), add_special_tokens=False).input_ids
         return ids
 
     def states(self, ids: list[int], table: Array) -> Array:
@@ -48,7 +48,7 @@ class ByHand:
 
     def predicted(self, document: Spelt, table: Array) -> tuple[Array, list[int]]:
         """States of language modelling and the token that each is to find; an encoder masks the first of the main."""
-        prompt, main = map(self.ids, document)
+        prompt, main = self.ids(document[0]), self.ids(f" {document[1]}")
         if not self.encoder:
             return self.states(prompt + main, table)[len(prompt) - 1 : -1], main
         n_masked = max(1, round(0.15 * len(main)))

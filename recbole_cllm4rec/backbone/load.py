@@ -121,7 +121,7 @@ def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> 
     """The transformer in ``dtype``, with weights from ``location`` or, without one, random."""
     from transformers import AutoModel, AutoModelForCausalLM
 
-    auto = AutoModelForCausalLM if kind == "causal" else AutoModel
+    auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
     if location is None:
         return auto.from_config(config, dtype=dtype)
     try:

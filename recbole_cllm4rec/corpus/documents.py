@@ -10,8 +10,9 @@ review          ``<user_i> writes the review for <item_j>:``                    
 recommendation  ``<user_i> has interacted with <item_j> … the user will interact with:`` held-out items
 =============== ======================================================================== ====================
 
-Only the main text is predicted. A text too long for the backbone loses the end of its main text, never a part of its
-prompt; of a history too long, a random sample is read.
+Only the main text is predicted. Words follow a token as they follow a word, after a space: to some tokenizers (GPT-2)
+" has" and "has" differ. A text too long for the backbone loses the end of its main text, never a part of its prompt; of
+a history too long, a random sample is read.
 """
 
 from collections.abc import Callable, Sequence
@@ -123,7 +124,7 @@ class HistoryPrompt:
 
     def __init__(self, vocabulary: ExtendedVocabulary, words: Words):
         self.vocabulary = vocabulary
-        self._has, self._will = words(["has interacted with", "the user will interact with:"])
+        self._has, self._will = words([" has interacted with", " the user will interact with:"])
         self.longest = 1 + len(self._has) + len(self._will)
 
     def opening(self, user: int) -> IntArray:
@@ -156,16 +157,16 @@ def content_documents(corpus: Corpus, vocabulary: ExtendedVocabulary, words: Wor
 
     ``longest``: the tokens of a document, its prompt included. Raises :class:`UserError` where a prompt has more.
     """
-    user_heads = words(["The biography of", "is:"])
-    item_heads = words(["The content of", "is:"])
-    writes, colon = words(["writes the review for", ":"])
+    user_heads = words(["The biography of", " is:"])
+    item_heads = words(["The content of", " is:"])
+    writes, colon = words([" writes the review for", ":"])
     prompts: list[IntArray] = []
     texts: list[str] = []
 
     def add(prompt: Sequence[IntArray | list[int]], text: str) -> None:
         if text.strip():
             prompts.append(np.concatenate(prompt).astype(np.int64))
-            texts.append(text)
+            texts.append(f" {text}")
 
     for user, text in enumerate(corpus.user_texts):
         add([user_heads[0], [vocabulary.user(user)], user_heads[1]], text)
