@@ -43,7 +43,8 @@ class Config(recbole.config.Config):
     12. ``overrides``
 
     A yaml of a dataset (7, 8) may hold ``for_model: {<Model>: {...}}``, whose values for this model come right after
-    that file's own. Dotted keys, ``eval_args.mode: uni100``, change one entry of a mapping and leave the others.
+    that file's own; ``recipes`` lists these layers, for a run to say so. Dotted keys, ``eval_args.mode: uni100``,
+    change one entry of a mapping and leave the others.
 
     ``model`` is a class or the name of a model of RecBole, ``options`` the model's options dataclass, if it has one.
     Values stay what they are: nothing is passed to ``eval``, and ``overrides`` is not changed. Raises
@@ -67,6 +68,7 @@ class Config(recbole.config.Config):
         self.yaml_loader = Loader
         self._init_parameters_category()
         layers = gather(self.model, dataset, self._quick_start(), config_files, overrides or {})
+        self.recipes = [layer for layer in layers if layer.recipe and layer.values]
         self.asked = checked(layers, self.model, dataset, options)
         self.final_config_dict = deepcopy(self.asked) | self.internal_config_dict
         with _one_line_errors():

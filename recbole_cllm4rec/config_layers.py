@@ -22,6 +22,7 @@ class Layer(NamedTuple):
     source: str  # for messages: a path, or nothing for overrides
     values: dict[str, Any]
     default: bool
+    recipe: bool = False  # a dataset's own choice for this model
 
 
 def properties_dir() -> Path:
@@ -158,4 +159,7 @@ def _of_dataset(path: Path, model: str) -> list[Layer]:
     for name in sections:
         if name not in names:
             raise UserError(f"{path}: for_model names {name!r}, which is no model{suggestion(name, names)}")
-    return [Layer(str(path), values, False), Layer(f"{path}, for_model {model}", sections.get(model, {}), False)]
+    return [
+        Layer(str(path), values, False),
+        Layer(f"{path}, for_model {model}", sections.get(model, {}), False, recipe=True),
+    ]

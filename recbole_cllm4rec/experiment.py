@@ -39,6 +39,8 @@ def run_with(entry: Entry, config: Config) -> dict[str, Any]:
     """As :func:`run`, the configuration being ready."""
     log = getLogger()
     clock = _Clock()
+    for recipe in config.recipes:
+        log.info("%s: %s", recipe.source, recipe.values)
     data = entry.dataset(config)
     log.info(data)
     parts = split(config, data)
