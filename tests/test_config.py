@@ -100,6 +100,14 @@ def test_every_layer_wins_over_those_below(write: Callable[[str, Any], Path]) ->
     assert "variants" not in config
 
 
+def test_the_choices_that_a_dataset_makes_for_a_model_are_listed(write: Callable[[str, Any], Path]) -> None:
+    write("properties/model/Toy.yaml", {"epochs": 2})
+    write("dataset/toy/toy.yaml", {"for_model": {"Toy": {"epochs": 6}, "EASE": {"epochs": 99}}})
+    (recipe,) = toy().recipes
+    assert recipe.values == {"epochs": 6}
+    assert recipe.source.endswith("toy.yaml, for_model Toy")
+
+
 def test_recbole_layers_apply_where_recbole_applies_them() -> None:
     assert Config("MultiVAE", "ml-100k")["latent_dimension"] == 128  # model/MultiVAE.yaml
     fm = Config("FM", "ml-100k")  # quick_start_config of context-aware models, in general and on ml-100k
