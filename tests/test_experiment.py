@@ -20,6 +20,7 @@ SHORT = {
     "content_epochs": 1,
     "pretrain_epochs": 1,
     "epochs": 2,
+    "eval_step": 1,
     "learning_rate": 0.01,
     "token_init": "random",
     "show_progress": False,
@@ -126,7 +127,7 @@ def test_a_whole_epoch_reads_training_pairs_alone(bert: Path, tmp_path: Path, mo
                 seen |= {(user, item) for item in [*shown, *wanted]}
                 assert not set(shown) & set(wanted), "a prompt shows what it asks for"
     assert seen <= allowed
-    assert len(seen) > 0.8 * len(allowed)
+    assert len(seen) > 0.7 * len(allowed)  # the rest stands in histories longer than a document
 
 
 def test_no_held_out_review_is_read_in_a_whole_epoch(
