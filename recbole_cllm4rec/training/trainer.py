@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.training.checkpoint import load_weights, save_weights
-from recbole_cllm4rec.training.estimate import Estimate, estimate
+from recbole_cllm4rec.training.estimate import estimate
 from recbole_cllm4rec.training.stages import Pass, Stage, build_stages
 
 
@@ -45,7 +45,6 @@ class StagedTrainer(Trainer):
         self.saved_model_file: str = str(Path(self.saved_model_file).with_suffix(".safetensors"))
         self.timings: dict[str, float] = {}
         self.history: list[dict[str, Any]] = []
-        self.estimate: Estimate | None = None
 
     def fit(
         self,
@@ -58,8 +57,7 @@ class StagedTrainer(Trainer):
     ) -> tuple[float, dict[str, float] | None]:
         """Train all stages; the best validation score and result, as RecBole's trainers return them."""
         self.eval_collector.data_collect(train_data)
-        self.estimate = estimate(self.stages, self.model, valid_data, self.eval_step, self.config["seed"])
-        self.logger.info(str(self.estimate))
+        self.logger.info(str(estimate(self.stages, self.model, valid_data, self.eval_step, self.config["seed"])))
         asked = _Fit(valid_data, verbose, saved, show_progress, callback_fn)
         for number, stage in enumerate(self.stages):
             rng = np.random.default_rng([self.config["seed"], number])
