@@ -44,6 +44,7 @@ def apply() -> None:
     filling_without_warning()
     current_grad_scaler()
     one_colour_wrapper()
+    popularity_of_all_rows()
 
 
 def numpy_aliases() -> None:
@@ -95,6 +96,21 @@ def one_colour_wrapper() -> None:
     module = recbole.utils.logger
     if not hasattr(module.init, "cache_info"):
         module.init = functools.cache(module.init)
+
+
+def popularity_of_all_rows() -> None:
+    """``Pop.calculate_loss`` (general_recommender/pop.py) adds one to ``item_cnt[items]``, once a batch for an item.
+
+    However often it stands in the batch, that is.
+    """
+    if module := sys.modules.get("recbole.model.general_recommender.pop"):
+        module.Pop.calculate_loss = _count
+
+
+def _count(self: Any, interaction: Any) -> torch.Tensor:
+    self.item_cnt += torch.bincount(interaction[self.ITEM_ID], minlength=self.n_items)[:, None]
+    self.max_cnt = self.item_cnt.max(dim=0)[0]
+    return torch.zeros(1, device=self.device, requires_grad=True)
 
 
 def fresh_logger(config: Any) -> None:

@@ -1,5 +1,7 @@
 """RecBole's ``Config`` over more layers, with every name and value checked."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,22 @@ from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.yamlio import Loader
 
 __all__ = ["Config", "model_class", "model_names", "properties_dir"]
+
+# Options that no figure depends on: where things are, what is shown, what else is written.
+_OF_NO_CONSEQUENCE = {
+    "checkpoint_dir",
+    "data_path",
+    "download",
+    "log_wandb",
+    "result_dir",
+    "run_name",
+    "save_dataset",
+    "save_dataloaders",
+    "show_progress",
+    "state",
+    "table_metrics",
+    "wandb_project",
+}
 
 compat.apply()
 metrics.register()
@@ -64,7 +82,7 @@ class Config(recbole.config.Config):
         self.model_class = model_class(model)
         self.model = self.model_class.__name__
         self.dataset = dataset
-        compat.trusted_checkpoints()  # the module of the model is imported by now
+        compat.apply()  # the module of the model is imported by now
         self.yaml_loader = Loader
         self._init_parameters_category()
         layers = gather(self.model, dataset, self._quick_start(), config_files, overrides or {})
@@ -89,6 +107,11 @@ class Config(recbole.config.Config):
         values = {key: self.asked[key] if key in rewritten else self[key] for key in self.asked}
         values |= {"model": self.model, "dataset": self.dataset}
         return {key: _plain(values[key]) for key in sorted(values)}
+
+    def digest(self) -> str:
+        """A hash of every option that figures depend on: runs of one digest and one split may stand for each other."""
+        values = {key: value for key, value in self.effective().items() if key not in _OF_NO_CONSEQUENCE}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def _quick_start(self) -> list[Path]:
         """RecBole's own choice of ``quick_start_config`` files; beside it, RecBole notes the type of the model."""

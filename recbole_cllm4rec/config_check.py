@@ -15,7 +15,7 @@ from recbole.utils.argument_list import (
 )
 
 from recbole_cllm4rec.config_layers import Layer, blaming, merge, model_files, model_names, read_yaml
-from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.errors import UnknownOptionError, UserError, suggestion
 from recbole_cllm4rec.options import Above, AtLeast, Between, check_value
 
 Source = Literal["user", "item", "inter"]
@@ -27,6 +27,7 @@ Count = Annotated[int, AtLeast(1)]
 class PluginOptions:
     """The keys of ``properties/overall.yaml`` that RecBole does not have; that file explains them."""
 
+    split_seed: Annotated[int, Between(0, 2**32 - 1)]
     run_name: str | None
     result_dir: str
     download: bool
@@ -135,7 +136,7 @@ def _check_names(layers: Sequence[Layer], model: str, ruled: set[str]) -> None:
     for layer in layers:
         for key in {key.partition(".")[0] for key in layer.values}.difference(known):
             with blaming(layer.source):
-                raise UserError(_unknown(key, model, known))
+                raise UnknownOptionError(_unknown(key, model, known), key)
 
 
 def _unknown(key: str, model: str, known: set[str]) -> str:

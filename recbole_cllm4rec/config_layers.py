@@ -117,7 +117,9 @@ def blaming(source: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{source}: {error}" if source else str(error)) from None
+        if not source:
+            raise
+        raise UserError(f"{source}: {error}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

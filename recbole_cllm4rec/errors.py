@@ -8,6 +8,14 @@ class UserError(Exception):
     """A mistake in what was asked for or handed in. The command line prints its message alone, without a traceback."""
 
 
+class UnknownOptionError(UserError):
+    """An option, ``key``, that the model at hand does not have; another model may."""
+
+    def __init__(self, message: str, key: str):
+        super().__init__(message)
+        self.key = key
+
+
 def suggestion(word: str, legal: Iterable[str]) -> str:
     """``; did you mean 'epochs'?`` if some legal name is near ``word``, in whatever case, else the empty string."""
     spelt = {name.lower(): name for name in legal}

@@ -1,6 +1,8 @@
 """One experiment, top to bottom: configuration -> data -> split -> model -> training -> test -> result."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
 from logging import getLogger
 from pathlib import Path
 from time import perf_counter
@@ -12,10 +14,25 @@ from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol import metrics
-from recbole_cllm4rec.protocol.split import split
+from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.registry import Entry, resolve
 from recbole_cllm4rec.report.result import commit, versions, write_result
 from recbole_cllm4rec.training.estimate import peak_memory
+
+OnValidation = Callable[[int, float], None]
+"""Is told the epoch and the validation score after each validation; what it raises ends the training."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, the best of its epochs on the validation part; the test part is still unseen."""
+
+    parts: Split
+    model: Any
+    trainer: Any
+    valid: dict[str, float]
+    history: list[dict[str, Any]]
+    seconds: dict[str, float]
 
 
 def run(
@@ -28,15 +45,60 @@ def run(
 
     Raises :class:`recbole_cllm4rec.errors.UserError` for whatever is the user's to mend.
     """
-    metrics.register()
-    entry = resolve(model)
-    config = Config(entry.model, dataset, config_files, overrides, entry.options)
+    entry, config = configure(model, dataset, config_files, overrides)
     fresh_logger(config)
     return run_with(entry, config)
 
 
+def configure(
+    model: str,
+    dataset: str,
+    config_files: Sequence[str | Path] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[Entry, Config]:
+    """Classes and configuration of a run; raises as :func:`run`."""
+    metrics.register()
+    entry = resolve(model)
+    return entry, Config(entry.model, dataset, config_files, overrides, entry.options)
+
+
 def run_with(entry: Entry, config: Config) -> dict[str, Any]:
     """As :func:`run`, the configuration being ready."""
+    fitted = fit(entry, config)
+    start = perf_counter()
+    test = fitted.trainer.evaluate(fitted.parts.test, load_best_model=True, show_progress=config["show_progress"])
+    fitted.seconds["test"] = perf_counter() - start
+    fitted.seconds["scoring"] = fitted.trainer.scoring_seconds
+    result = {
+        "run": config["run_name"] or config["model"],
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "test": _plain(test),
+        "valid": fitted.valid,
+        "split": fitted.parts.fingerprints,
+        "history_mask": config["history_mask"],
+        "backbone": _backbone(fitted.model, config),
+        "parameters": {
+            "trained": sum(p.numel() for p in fitted.model.parameters() if p.requires_grad),
+            "all": sum(p.numel() for p in fitted.model.parameters()),
+        },
+        "seconds": fitted.seconds,
+        "peak_memory_gib": peak_memory(config["device"]),
+        "device": str(config["device"]),
+        "versions": versions(),
+        "commit": commit(),
+        "history": fitted.history,
+        "config_hash": config.digest(),
+        "config": config.effective(),
+    }
+    path = write_result(result, _per_user(fitted), Path(config["result_dir"]) / config["dataset"])
+    getLogger().info("result: %s", path)
+    return result
+
+
+def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None) -> Fitted:
+    """Load, split and train; nothing of the test part is scored."""
     log = getLogger()
     clock = _Clock()
     for recipe in config.recipes:
@@ -53,35 +115,27 @@ def run_with(entry: Entry, config: Config) -> dict[str, Any]:
         trainer = entry.trainer(config, model)
     except ImportError as error:  # RecBole's hook to a tracker that is not installed
         raise UserError(str(error)) from None
-    _, valid = trainer.fit(parts.train, parts.valid, saved=True, show_progress=config["show_progress"])
+    valid, curve = _train(trainer, parts, config["show_progress"], on_validation)
     clock.lap("training")
-    test = trainer.evaluate(parts.test, load_best_model=True, show_progress=config["show_progress"])
-    clock.lap("test")
-    result = {
-        "run": config["run_name"] or config["model"],
-        "model": config["model"],
-        "dataset": config["dataset"],
-        "seed": config["seed"],
-        "test": _plain(test),
-        "valid": _plain(valid),
-        "split": parts.fingerprints,
-        "history_mask": config["history_mask"],
-        "backbone": _backbone(model, config),
-        "parameters": {
-            "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
-            "all": sum(p.numel() for p in model.parameters()),
-        },
-        "seconds": clock.laps | {f"training: {name}": s for name, s in getattr(trainer, "timings", {}).items()},
-        "peak_memory_gib": peak_memory(config["device"]),
-        "device": str(config["device"]),
-        "versions": versions(),
-        "commit": commit(),
-        "history": getattr(trainer, "history", []),
-        "config": config.effective(),
-    }
-    path = write_result(result, Path(config["result_dir"]) / config["dataset"])
-    log.info("result: %s", path)
-    return result
+    seconds = clock.laps | {f"training: {name}": s for name, s in getattr(trainer, "timings", {}).items()}
+    return Fitted(parts, model, trainer, _plain(valid), getattr(trainer, "history", curve), seconds)
+
+
+def _train(
+    trainer: Any, parts: Split, show_progress: bool, on_validation: OnValidation | None
+) -> tuple[Mapping[str, Any] | None, list[dict[str, Any]]]:
+    """The best validation result, and the validation curve."""
+    curve: list[dict[str, Any]] = []
+
+    def validated(epoch: int, score: float) -> None:
+        curve.append({"stage": "training", "epoch": epoch, "valid score": float(score)})
+        if on_validation is not None:
+            on_validation(epoch, score)
+
+    # RecBole's trainer for decision trees takes no callback.
+    watch = {"callback_fn": validated} if "callback_fn" in signature(trainer.fit).parameters else {}
+    _, valid = trainer.fit(parts.train, parts.valid, saved=True, show_progress=show_progress, **watch)
+    return valid, curve
 
 
 class _Clock:
@@ -95,6 +149,15 @@ class _Clock:
         now = perf_counter()
         self.laps[name] = now - self._last
         self._last = now
+
+
+def _per_user(fitted: Fitted) -> dict[str, Any]:
+    """Raw ids of the users of the test part, and the figures of each; nothing where pairs are scored, not users."""
+    figures = fitted.trainer.per_user() if fitted.parts.test is not None else {}
+    if not figures:
+        return {}
+    data = fitted.parts.test._dataset
+    return {"users": data.id2token(data.uid_field, fitted.parts.test.uid_list.numpy()).astype(str), **figures}
 
 
 def _backbone(model: Any, config: Config) -> dict[str, Any] | None:

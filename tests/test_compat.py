@@ -1,6 +1,7 @@
 """Every shim: the defect without it, and the cure."""
 
 import importlib
+import importlib.util
 import inspect
 import logging
 import pickle
@@ -249,6 +250,28 @@ def test_handlers_of_others_stay_and_do_not_prevent_the_log(root: logging.Logger
     root.info("found")
     assert "found" in logged("Model")
     assert other in root.handlers
+
+
+def test_popularity_counts_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "recbole.model.general_recommender.pop"
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)  # a copy of its own, as no shim has seen it
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, name, module)
+    rows = {"item": torch.tensor([1, 2, 1, 1])}
+
+    def counted() -> list[int]:
+        model = SimpleNamespace(
+            ITEM_ID="item", n_items=4, device="cpu", item_cnt=torch.zeros(4, 1).long()
+        )
+        module.Pop.calculate_loss(model, rows)
+        return model.item_cnt.flatten().tolist()
+
+    assert counted() == [0, 1, 1, 0]
+    compat.popularity_of_all_rows()
+    assert counted() == [0, 3, 1, 0]
 
 
 def test_apply_may_be_repeated() -> None:

@@ -22,6 +22,7 @@ SHORT = {
     "epochs": 2,
     "eval_step": 1,
     "learning_rate": 0.01,
+    "learning_rate_schedule": "linear",
     "token_init": "random",
     "show_progress": False,
 }
@@ -65,6 +66,7 @@ class TestOnML100K:
         assert result["versions"]["recbole"] == "1.2.1"
         assert set(result["seconds"]) >= {"training: content", "training: pretraining", "training: finetuning", "test"}
         assert result["config"]["lambda_c"] == 1.0
+        assert [e["rate"] for e in result["history"] if e["stage"] == "finetuning"] == [0.01, 0.005]
         assert [(e["stage"], e["epoch"]) for e in result["history"]] == [
             ("content", 0),
             ("pretraining", 0),

@@ -15,6 +15,7 @@ from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 from recbole_cllm4rec.model.options import CLLM4RecOptions
+from recbole_cllm4rec.protocol.evaluation import FullSortEvaluation
 from recbole_cllm4rec.protocol.sequences import HoldoutSequences
 from recbole_cllm4rec.registry import Entry, resolve
 from recbole_cllm4rec.training.trainer import StagedTrainer
@@ -50,7 +51,7 @@ def test_models_of_every_kind(name: str, base: type, reader: type, trained_by: t
     assert entry.model is get_model(name)
     assert issubclass(entry.dataset, base)
     assert issubclass(entry.dataset, reader)
-    assert entry.trainer is trained_by
+    assert entry.trainer.__mro__[1:3] == (FullSortEvaluation, trained_by)
     assert entry.options is None
 
 

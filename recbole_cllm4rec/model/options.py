@@ -49,6 +49,8 @@ class CLLM4RecOptions:
     """Share of the content documents that one epoch of the later stages visits."""
     pretrain_learning_rate: Annotated[float, Above(0)]
     """Learning rate of the first two stages. That of finetuning is RecBole's ``learning_rate``."""
+    learning_rate_schedule: Literal["constant", "linear"]
+    """Whether the learning rate of finetuning stays, or falls in a line to zero over its epochs."""
     max_batch_tokens: Annotated[int, AtLeast(1)]
     """Tokens of a padded batch: caps the memory of a step whatever ``train_batch_size`` is."""
     variant: str

@@ -1,7 +1,9 @@
 """Sequential models on the general models' split: the split comes first, sequences are made of what it allows."""
 
+from collections import Counter
 from typing import Any
 
+import numpy as np
 import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
@@ -18,7 +20,9 @@ class HoldoutSequences(TextDataset, SequentialDataset):
     RecBole's own sequential datasets augment before they split, so that a row's input may hold other test items.
     """
 
-    _histories: tuple[Tensor, Tensor] | None = None  # items [n_users, L] and lengths [n_users], of held-out parts
+    _histories: tuple[Tensor, Tensor] | None = None  # items [n_users, L] and lengths [n_users], where a row is a user
+    part: "HoldoutSequences | None" = None
+    """The training part that rows for training are made of."""
 
     @property
     def iid_list_field(self) -> str:
@@ -54,7 +58,20 @@ class HoldoutSequences(TextDataset, SequentialDataset):
             )
         rows = self.copy(self.inter_feat[torch.arange(len(self.inter_feat))])
         rows.data_augmentation()
+        rows.part = self
         return rows
+
+    def user_rows(self) -> "HoldoutSequences":
+        """A row for every user of this part, whose sequence is the history, oldest item first."""
+        _, first = np.unique(self.inter_feat[self.uid_field].numpy(), return_index=True)
+        rows = self.copy(self.inter_feat[first])
+        rows._histories, rows.part = self._last_items(), self
+        return rows
+
+    def counter(self, field: str) -> Counter[int]:
+        """Occurrences of each id, for metrics of popularity: rows for training count as the part they are made of."""
+        counts: Counter[int] = super().counter(field) if self.part is None else self.part.counter(field)
+        return counts
 
     def join(self, df: Interaction) -> Interaction:
         """Users with their sequences, beside what RecBole joins."""
@@ -76,3 +93,11 @@ class HoldoutSequences(TextDataset, SequentialDataset):
             latest = history[-self.max_item_list_len :]
             items[user, : len(latest)], lengths[user] = latest, len(latest)
         return items, lengths
+
+
+class UserSequences(HoldoutSequences):
+    """As :class:`HoldoutSequences`, but in training too a user is one row."""
+
+    def training_rows(self) -> HoldoutSequences:
+        """A row a user: see :meth:`user_rows`."""
+        return self.user_rows()

@@ -1,4 +1,4 @@
-"""Train, valid and test parts of one dataset, the same for every model that shares its seed, and their fingerprints."""
+"""Train, valid and test parts of one dataset, the same for every model, and their fingerprints."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,21 +15,22 @@ from recbole_cllm4rec.errors import UserError
 class Split:
     """RecBole's data loaders of the three parts; ``valid`` and ``test`` are None where that part is empty.
 
-    ``fingerprints``: of each part, its number of pairs and a hash of them.
+    ``fingerprints``: of each part, its number of pairs and a hash of them. ``parts``: their three datasets.
     """
 
     train: Any
     valid: Any
     test: Any
     fingerprints: dict[str, str]
+    parts: list[Any]
 
 
 def split(config: Any, dataset: Any) -> Split:
-    """RecBole's ``data_preparation``, seeded right before the split and with the masks of ``history_mask``.
+    """RecBole's ``data_preparation``, seeded by ``split_seed`` right before the split.
 
     Raises :class:`UserError` where no interaction is left to train on, and where there are too few items to rank.
     """
-    init_seed(config["seed"], config["reproducibility"])  # the split draws from torch's global generator
+    init_seed(config["split_seed"], config["reproducibility"])  # the split draws from torch's global generator
     parts = dataset.build()
     if not len(parts[0]):
         raise UserError(
@@ -40,18 +41,13 @@ def split(config: Any, dataset: Any) -> Split:
             f"topk ranks {max(config['topk'])} items, but dataset {config['dataset']!r} has {dataset.item_num - 1}: "
             "set topk, metrics and valid_metric, as --topk=[5,10] --metrics=[Recall,NDCG] --valid_metric=NDCG@10"
         )
-    try:
-        samplers = list(create_samplers(config, dataset, parts))
-    except ValueError as error:  # a user who has every item leaves none to sample
-        raise UserError(f"dataset {config['dataset']!r}: {error}") from None
-    if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
-        samplers[2] = Sampler(["train"], parts[:1]).set_phase("train")  # its used items are what is masked
+    samplers = _samplers(config, dataset, parts)
     loaders = [_train_loader(config, dataset, parts[0].training_rows(), samplers[0])]
     for phase, part, sampler in zip(("valid", "test"), parts[1:], samplers[1:], strict=True):
         loaders.append(get_dataloader(config, phase)(config, part, sampler, shuffle=False) if len(part) else None)
     names = ("train", "valid", "test")
     train, valid, test = loaders
-    return Split(train, valid, test, {name: fingerprint(part) for name, part in zip(names, parts, strict=True)})
+    return Split(train, valid, test, {name: fingerprint(part) for name, part in zip(names, parts, strict=True)}, parts)
 
 
 def fingerprint(part: Any) -> str:
@@ -60,6 +56,19 @@ def fingerprint(part: Any) -> str:
     items = part.id2token(part.iid_field, part.inter_feat[part.iid_field].numpy())
     pairs = sorted(f"{user}\t{item}" for user, item in zip(users, items, strict=True))
     return f"{len(pairs)}:{hashlib.sha256(chr(10).join(pairs).encode()).hexdigest()[:16]}"
+
+
+def _samplers(config: Any, dataset: Any, parts: Any) -> list[Any]:
+    try:
+        samplers = list(create_samplers(config, dataset, parts))
+    except ValueError as error:  # a user who has every item leaves none to sample
+        raise UserError(f"dataset {config['dataset']!r}: {error}") from None
+    negatives = config["train_neg_sample_args"]
+    if negatives.get("distribution") == "popularity" and not config["repeatable"]:  # RecBole's is that of all parts
+        samplers[0] = Sampler(["train"], parts[:1], "popularity", negatives["alpha"]).set_phase("train")
+    if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
+        samplers[2] = Sampler(["train"], parts[:1]).set_phase("train")  # its used items are what is masked
+    return samplers
 
 
 def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:

@@ -1,5 +1,6 @@
 """One run as a file: figures, and everything needed to believe or repeat them."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,19 +8,42 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.yamlio import dump_yaml
 
 PACKAGES = ("recbole_cllm4rec", "recbole", "torch", "transformers", "numpy", "pandas", "scipy")
 
 
-def write_result(result: dict[str, Any], folder: Path) -> Path:
-    """``<folder>/<run>-<seed>.json``, and beside it the configuration as a yaml that ``--config_files`` accepts."""
-    stem = f"{result['run']}-{result['seed']}"
-    path = folder / f"{stem}.json"
+def write_result(result: dict[str, Any], per_user: dict[str, npt.NDArray[Any]], folder: Path) -> Path:
+    """``<folder>/<run>-<seed>.json``, written last, so that where it is, the others are.
+
+    Beside it: the configuration as a yaml that ``--config_files`` accepts, and ``<run>-<seed>.users.npz`` with
+    ``users``, their raw ids [U], and the metrics of each user [U], where there are any. Raises :class:`UserError`
+    where the files cannot be written, a full disk for instance; what was there before stays whole.
+    """
+    path = result_path(folder, result["run"], result["seed"])
     path.parent.mkdir(parents=True, exist_ok=True)  # the name of a run may name a folder too
-    _write_whole(folder / f"{stem}.yaml", dump_yaml(result["config"]))
-    _write_whole(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    try:
+        users = path.with_suffix(".users.npz")
+        if per_user:
+            arrays = io.BytesIO()
+            np.savez_compressed(arrays, allow_pickle=False, **per_user)
+            write_whole(users, arrays.getvalue())
+        else:
+            users.unlink(missing_ok=True)
+        write_whole(path.with_suffix(".yaml"), dump_yaml(result["config"]).encode())
+        write_whole(path, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; set result_dir to a folder with room") from error
     return path
+
+
+def result_path(folder: Path, run: str, seed: int) -> Path:
+    """Where the figures of a run are."""
+    return folder / f"{run}-{seed}.json"
 
 
 def versions() -> dict[str, str]:
@@ -49,10 +73,15 @@ def _git(root: Path, *command: str) -> str:
     return subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """The file as a whole or not at all: a killed process or a full disk leaves what was there before."""
     temporary = path.with_name(path.name + ".partial")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

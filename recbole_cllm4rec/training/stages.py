@@ -54,17 +54,25 @@ class Pass:
 
 @dataclass(frozen=True)
 class Stage:
-    """Passes that alternate for a number of epochs; one that ``validates`` keeps its best epoch and may stop early."""
+    """Passes that alternate for a number of epochs; one that ``validates`` keeps its best epoch and may stop early.
+
+    ``schedule``: of the learning rates, which stay or fall, epoch by epoch, towards zero after the last.
+    """
 
     name: str
     epochs: int
     passes: Sequence[Pass]
     alternation: Literal["step", "epoch"]
     validates: bool = False
+    schedule: Literal["constant", "linear"] = "constant"
 
     def __len__(self) -> int:
         """Documents that an epoch visits."""
         return sum(map(len, self.passes))
+
+    def rate(self, epoch: int) -> float:
+        """The share of its learning rates that the epoch, counted from 0, has."""
+        return 1.0 if self.schedule == "constant" else max(0.0, 1 - epoch / self.epochs)
 
     def steps(self, rng: np.random.Generator) -> Iterator[tuple[Pass, Batch]]:
         """One epoch's batches, each with its pass; every pass goes once through its documents.
@@ -143,7 +151,9 @@ def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.op
     stages = [
         Stage("content", options.content_epochs, warm_up, "step"),
         Stage("pretraining", options.pretrain_epochs, pretraining, options.alternation, validates=not finetunes),
-        Stage("finetuning", config["epochs"], finetuning, options.alternation, validates=finetunes),
+        Stage(
+            "finetuning", config["epochs"], finetuning, options.alternation, finetunes, options.learning_rate_schedule
+        ),
     ]
     return [stage for stage in stages if stage.epochs and stage.passes]
 

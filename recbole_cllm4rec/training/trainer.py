@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from recbole.trainer import Trainer
 from recbole.utils import dict2str, early_stopping
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.protocol.evaluation import FullSortEvaluation
 from recbole_cllm4rec.training.checkpoint import load_weights, save_weights
 from recbole_cllm4rec.training.estimate import estimate
 from recbole_cllm4rec.training.stages import Pass, Stage, build_stages
@@ -30,7 +31,7 @@ class _Fit:
     callback: Callable[[int, float], None] | None
 
 
-class StagedTrainer(Trainer):
+class StagedTrainer(FullSortEvaluation):
     """Walks the stages of CLLM4Rec inside RecBole's loop of logging, validation, early stopping and evaluation.
 
     ``timings`` holds the seconds of every stage and of its validation, ``history`` a record an epoch.
@@ -71,10 +72,14 @@ class StagedTrainer(Trainer):
 
     def _run(self, stage: Stage, rng: np.random.Generator, asked: _Fit) -> None:
         bar = tqdm(total=stage.epochs * len(stage), desc=stage.name, unit="doc", disable=not asked.show_progress)
+        schedules = [LambdaLR(current.optimiser, stage.rate) for current in stage.passes]
         for epoch in range(stage.epochs):
             start = perf_counter()
             losses = self._train_one_epoch(stage, epoch, rng, bar)
-            record = {"stage": stage.name, "epoch": epoch, "seconds": perf_counter() - start, **losses}
+            rate = schedules[0].get_last_lr()[0]
+            record = {"stage": stage.name, "epoch": epoch, "seconds": perf_counter() - start, "rate": rate, **losses}
+            for schedule in schedules:
+                schedule.step()
             self.history.append(record)
             if asked.verbose:
                 self.logger.info(_line(record))
@@ -120,7 +125,7 @@ class StagedTrainer(Trainer):
         """Score the validation part, keep the model if it is the best so far, and say whether to stop."""
         start = perf_counter()
         score, result = self._valid_epoch(asked.valid_data)
-        record |= {"validation seconds": perf_counter() - start, "valid": dict(result)}
+        record |= {"validation seconds": perf_counter() - start, "valid score": score, "valid": dict(result)}
         self.timings["validation"] = self.timings.get("validation", 0.0) + record["validation seconds"]
         self.best_valid_score, self.cur_step, stop, better = early_stopping(
             score, self.best_valid_score, self.cur_step, max_step=self.stopping_step, bigger=self.valid_metric_bigger

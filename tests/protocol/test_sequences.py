@@ -6,13 +6,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import torch
 from atomic_files import BY_TIME, PRESPLIT, TIMED, atomic, load, pairs, split_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
 
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.protocol.sequences import HoldoutSequences
+from recbole_cllm4rec.protocol.sequences import HoldoutSequences, UserSequences
 from recbole_cllm4rec.protocol.split import Split
 
 HEADER = "user_id:token item_id:token timestamp:float"
@@ -44,6 +45,13 @@ def prefixes(parts: Split) -> list[tuple[str, str, str]]:
     rows = parts.train._dataset
     feat = rows.inter_feat
     return [(user, sequence(rows, feat[k]), item) for k, (user, item) in enumerate(pairs(rows))]
+
+
+def whole(rows: HoldoutSequences) -> list[tuple[str, str]]:
+    """User and sequence of rows that are a user each."""
+    feat = rows[torch.arange(len(rows))]
+    users = rows.id2token("user_id", feat["user_id"].numpy()).tolist()
+    return [(user, sequence(rows, feat[k])) for k, user in enumerate(users)]
 
 
 def known(loader: Any) -> dict[str, str]:
@@ -101,6 +109,22 @@ def test_a_user_without_history_is_one_padding(tmp_path: Path) -> None:
     assert sorted(parts.test.user_df["item_length"].tolist()) == [1, 2]
 
 
+def test_a_row_a_user_by_hand(tmp_path: Path) -> None:
+    files = {"inter": histories("abcde", "dcba", "f", "gh")}
+    dataset = UserSequences(load(tmp_path, files, "SASRec", **LEAVE_ONE_OUT, MAX_ITEM_LIST_LENGTH=2).config)
+    parts = split_up(dataset)
+    assert sorted(whole(parts.train._dataset)) == [("u1", "bc"), ("u2", "dc"), ("u3", "f"), ("u4", "g")]
+    assert known(parts.test) == {"u1": "bc", "u2": "dc", "u4": "g"}
+
+
+@pytest.mark.parametrize("kind", [HoldoutSequences, UserSequences])
+def test_rows_count_as_the_part_they_are_made_of(kind: type[HoldoutSequences], tmp_path: Path) -> None:
+    files = {"inter": histories("abcde", "acdb", "cfg")}
+    rows = split_up(kind(load(tmp_path, files, "SASRec", **LEAVE_ONE_OUT).config)).train._dataset
+    items = rows.token2id("item_id", ["a", "b", "c"]).tolist()
+    assert rows.item_counter == dict(zip(items, [2, 1, 3], strict=True))
+
+
 PROTOCOLS: list[dict[str, Any]] = [
     TIMED,
     {**TIMED, "eval_args.group_by": "none", "eval_args.split": {"RS": [2, 1, 1]}},
@@ -127,6 +151,8 @@ def test_no_held_out_item_is_seen(names: list[str], protocol: Mapping[str, Any])
     }
     rows = [(user, items[:n], items[n]) for user, items in allowed.items() for n in range(1, len(items))]
     assert sorted(prefixes(parts)) == sorted(rows)
+    part = parts.train._dataset.part
+    assert sorted(whole(part.user_rows())) == sorted((user, items) for user, items in allowed.items() if items)
     for loader in evaluations:
         assert known(loader) == {user: allowed[user] for user in known(loader)}
 

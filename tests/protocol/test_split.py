@@ -47,8 +47,12 @@ def test_every_model_gets_the_same_split(model: str, ease: Split) -> None:
     assert movielens(model, **columns).fingerprints == ease.fingerprints
 
 
-def test_another_seed_is_another_split(ease: Split) -> None:
-    other = movielens("EASE", seed=2021).fingerprints
+def test_the_seed_of_training_leaves_the_split(ease: Split) -> None:
+    assert movielens("EASE", seed=2021).fingerprints == ease.fingerprints
+
+
+def test_another_split_seed_is_another_split(ease: Split) -> None:
+    other = movielens("EASE", split_seed=2021).fingerprints
     for part in ("train", "valid", "test"):
         assert other[part] != ease.fingerprints[part]
         assert other[part].split(":")[0] == ease.fingerprints[part].split(":")[0]

@@ -188,6 +188,12 @@ class TestSteps:
         assert len({tuple(numbers) for numbers in epochs}) == 30
         assert set(np.concatenate(epochs)) == set(range(20))
 
+    def test_rates_stay_or_fall_in_a_line(self):
+        passes = [numbered("a", 2, 1)]
+        assert [Stage("s", 4, passes, "step").rate(epoch) for epoch in range(5)] == [1, 1, 1, 1, 1]
+        falling = Stage("s", 4, passes, "step", schedule="linear")
+        assert [falling.rate(epoch) for epoch in range(5)] == [1, 0.75, 0.5, 0.25, 0]
+
     def test_one_seed_gives_one_order(self):
         stage = Stage("s", 1, [numbered("a", 20, 3), numbered("b", 9, 3)], "step")
         assert steps(stage, seed=1) == steps(stage, seed=1) != steps(stage, seed=2)

@@ -1,0 +1,103 @@
+"""Full-sort evaluation of every model: ties that no item id decides, figures of every user, seconds of scoring."""
+
+import hashlib
+from inspect import signature
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from recbole.evaluator import Collector, Evaluator
+from recbole.evaluator.base_metric import TopkMetric
+from recbole.trainer import Trainer
+from torch import Tensor
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class UserFigures(Evaluator):
+    """RecBole's evaluator, which keeps what it last averaged."""
+
+    def evaluate(self, dataobject: Any) -> Any:
+        """As RecBole's."""
+        self._last = dataobject
+        return super().evaluate(dataobject)
+
+    def per_user(self, topk: list[int]) -> dict[str, FloatArray]:
+        """Of the last evaluation, in the order of its users: ``metric@k`` -> [U], for metrics of ranked hits."""
+        figures: dict[str, FloatArray] = {}
+        for name, metric in self.metric_class.items():
+            if metric.metric_need != ["rec.topk"] or type(metric).metric_info is TopkMetric.metric_info:
+                continue
+            facts = metric.used_info(self._last)  # hits [U, K], and numbers of relevant items [U]
+            values = metric.metric_info(*facts[: len(signature(metric.metric_info).parameters)])
+            figures |= {f"{name}@{k}": values[:, k - 1].astype(np.float32) for k in topk}
+        return figures
+
+
+class FairTies(Collector):
+    """RecBole's collector, which lets ``torch.topk`` decide between equal scores by the position of an item.
+
+    Positions are internal ids, and these follow the order of the file, where popular items tend to come first. Here
+    items are ranked in the order of a hash of their raw ids, so that a tie is decided by nothing that a model, a file
+    or a relabelling of ids has a say in.
+    """
+
+    def arrange(self, dataset: Any) -> None:
+        """Take the items of ``dataset``, whose scores come next."""
+        tokens = dataset.field2id_token[dataset.iid_field]
+        hashes = [hashlib.blake2b(str(token).encode(), digest_size=8).digest() for token in tokens]
+        self._order = torch.tensor(sorted(range(len(tokens)), key=lambda item: hashes[item]), device=self.device)
+        self._place = self._order.argsort()
+
+    def eval_batch_collect(
+        self, scores_tensor: Tensor, interaction: Any, positive_u: Tensor, positive_i: Tensor
+    ) -> None:
+        """As RecBole's, for scores [B, J] of users; labelled pairs have one score each and no ranking."""
+        if scores_tensor.dim() == 1:
+            super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
+            return
+        place = self._place[positive_i.to(self.device)]
+        super().eval_batch_collect(scores_tensor[:, self._order], interaction, positive_u, place)
+        if self.register.need("rec.items"):
+            ranked = self.data_struct.get("rec.items")[-len(scores_tensor) :]
+            ranked.copy_(self._order[ranked])
+
+    def get_data_struct(self) -> Any:
+        """As RecBole's, which fails where counts are collected beside tensors, as ItemCoverage and GiniIndex want."""
+        held = self.data_struct._data_dict
+        counts = {name: held.pop(name) for name in list(held) if not isinstance(held[name], Tensor)}
+        collected = super().get_data_struct()
+        for data in (self.data_struct, collected):
+            data._data_dict.update(counts)
+        return collected
+
+
+class FullSortEvaluation(Trainer):
+    """A mixin before any trainer of RecBole's. ``scoring_seconds``: of the model alone, in the last evaluation."""
+
+    def __init__(self, config: Any, model: Any):
+        super().__init__(config, model)
+        self.eval_collector = FairTies(config)
+        self.evaluator = UserFigures(config)
+        self.scoring_seconds = 0.0
+
+    def evaluate(self, eval_data: Any, *args: Any, **options: Any) -> Any:
+        """As RecBole's."""
+        if eval_data:
+            self.eval_collector.arrange(eval_data._dataset)
+        self.scoring_seconds = 0.0
+        return super().evaluate(eval_data, *args, **options)
+
+    def per_user(self) -> dict[str, FloatArray]:
+        """Figures of the last evaluation, ``metric@k`` -> [U], its users in the order of the data loader's."""
+        return self.evaluator.per_user(self.config["topk"])
+
+    def _full_sort_batch_eval(self, batched_data: Any) -> Any:
+        start = perf_counter()
+        scored = super()._full_sort_batch_eval(batched_data)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.scoring_seconds += perf_counter() - start
+        return scored
