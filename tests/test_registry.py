@@ -10,6 +10,7 @@ from recbole.data import dataset as stock
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import get_model
 
+from recbole_cllm4rec.baselines.s3rec import AttributeSequences, TwoStageS3RecTrainer
 from recbole_cllm4rec.config import model_names
 from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.errors import UserError
@@ -37,7 +38,7 @@ def test_cllm4rec() -> None:
         ("RaCT", stock.Dataset, TextDataset, trainer.RaCTTrainer),
         ("FM", stock.Dataset, TextDataset, trainer.Trainer),
         ("SASRec", stock.SequentialDataset, HoldoutSequences, trainer.Trainer),
-        ("S3Rec", stock.SequentialDataset, HoldoutSequences, trainer.S3RecTrainer),
+        ("S3Rec", stock.SequentialDataset, AttributeSequences, TwoStageS3RecTrainer),
         ("DIN", stock.SequentialDataset, HoldoutSequences, trainer.Trainer),
         ("DIEN", stock.DIENDataset, HoldoutSequences, trainer.Trainer),
         ("GRU4RecKG", stock.GRU4RecKGDataset, HoldoutSequences, trainer.Trainer),

@@ -9,10 +9,10 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
+from recbole_cllm4rec.backbone.sentences import encode_sentences
 from recbole_cllm4rec.corpus.batching import Batch, batches_by_length, collate
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus
@@ -115,7 +115,7 @@ class CLLM4Rec(GeneralRecommender):
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for B users, in one forward pass a user [B · J]; the whole history is in the prompt."""
         users = interaction[self.USER_ID].cpu().numpy()
-        documents = [self._prediction(int(user)) for user in users]
+        documents = [self.prediction(int(user)) for user in users]
         layouts = [self.backbone.lay_out_question(*document) for document in documents]
         scores = torch.empty(len(users), self.n_items, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts])
@@ -129,7 +129,8 @@ class CLLM4Rec(GeneralRecommender):
         scores = self.full_sort_predict(interaction).view(-1, self.n_items)
         return scores.gather(1, interaction[self.ITEM_ID].view(-1, 1)).squeeze(1)
 
-    def _prediction(self, user: int) -> Document:
+    def prediction(self, user: int) -> Document:
+        """What the backbone reads to score a user: the whole training history, or as much of it as there is room."""
         ask = self.history_prompt.question if self.asks_question else self.history_prompt.continuation
         return Document(ask(user, self.corpus.histories[user][: self.history_room]), NOTHING)
 
@@ -137,42 +138,25 @@ class CLLM4Rec(GeneralRecommender):
     def start_from_text(self, show_progress: bool) -> None:
         """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
         table = self.collaborative.table
-        self.backbone.eval()  # the dropout of one that is to be trained would blur the texts
-        found, vectors = self._encode(self.corpus.item_texts, "items", show_progress)
+        found, tokens = self._tokens(self.corpus.item_texts, "items", show_progress)
         if not len(found):
             raise UserError(
                 "token_init is text, but no item has one: name its columns in text_fields, or choose random"
             )
         if len(found) < self.n_items - 1:
             self.logger.info(f"{self.n_items - 1 - len(found)} items have no text; their tokens start at random")
-        table[self.n_users + found] = vectors
-        found, vectors = self._encode(self.corpus.user_texts, "users", show_progress)
-        table[found] = vectors
-        self.backbone.train()
+        table[self.n_users + found] = tokens
+        found, tokens = self._tokens(self.corpus.user_texts, "users", show_progress)
+        table[found] = tokens
         if self.content is not None:
             self.content.table.copy_(table)
 
-    def _encode(self, texts: Sequence[str], whose: str, show_progress: bool) -> tuple[Tensor, Tensor]:
-        """Indices [M] of the texts that are not empty, and their mean states [M, K] as tokens."""
-        words = self.backbone.words(texts)
-        found = np.array([i for i, ids in enumerate(words) if len(ids)], dtype=np.int64)
-        room = self.backbone.max_length - self.backbone.overhead
-        layouts = [self.backbone.lay_out_words(words[i][:room]) for i in found]
-        vectors = torch.zeros(len(found), self.backbone.hidden_size, device=self.device)
-        lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
-        bar = tqdm(total=len(found), desc=f"encode the text of {whose}", unit="text", disable=not show_progress)
-        for rows in batches_by_length(lengths, len(found), self.options.max_batch_tokens):
-            batch = collate([Document(layouts[r].ids, NOTHING) for r in rows], [layouts[r] for r in rows], 0)
-            batch = batch.to(self.device)
-            embedded = nn.functional.embedding(batch.ids, self.backbone.word_embeddings)
-            states = self.backbone(embedded, batch.mask)[batch.rows, batch.columns].float()
-            mean = states.new_zeros(len(rows), states.shape[1]).index_add(0, batch.rows, states)
-            vectors[torch.from_numpy(rows)] = mean / batch.rows.bincount()[:, None]
-            bar.update(len(rows))
-        bar.close()
+    def _tokens(self, texts: Sequence[str], whose: str, show_progress: bool) -> tuple[Tensor, Tensor]:
+        """Indices [M] of the texts that have a word, and a token for each [M, K]."""
+        found, sentences = encode_sentences(self.backbone, texts, whose, show_progress, self.options.max_batch_tokens)
         # Centred, as what all texts share tells nothing apart; and of a word's length, which the backbone is used to.
-        directions = nn.functional.normalize(vectors - vectors.mean(0))
-        return torch.from_numpy(found), directions * self.backbone.word_embeddings.float().norm(dim=1).mean()
+        directions = nn.functional.normalize(sentences - sentences.mean(0))
+        return found, directions * self.backbone.word_embeddings.float().norm(dim=1).mean()
 
     def _regularised(self, likelihood: Tensor, batch: Batch, own: View, other: View | None) -> Tensor:
         penalty = likelihood.new_zeros(())

@@ -248,12 +248,6 @@ class TestTokensFromText:
         changed = (text.collaborative.table != random.collaborative.table).any(dim=1)
         assert changed.tolist() == [row not in without for row in range(10)]
 
-    def test_batches_of_texts_change_nothing(self, checkpoint):
-        whole, apart = (
-            toy.build(toy.options(checkpoint, token_init="text", max_batch_tokens=tokens)) for tokens in (16384, 1)
-        )
-        torch.testing.assert_close(whole.content.table, apart.content.table, atol=1e-5, rtol=1e-4)
-
     def test_users_need_no_text(self, gpt2):
         silent = replace(toy.CORPUS, user_texts=[""] * 4)
         text, random = (toy.build(toy.options(gpt2, token_init=start), silent) for start in ("text", "random"))

@@ -1,0 +1,50 @@
+"""Texts to vectors: the mean of a backbone's last states, as sentence encoders pool them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+
+from recbole_cllm4rec.backbone.base import Backbone, Layout
+from recbole_cllm4rec.corpus.batching import batches_by_length
+
+
+@torch.no_grad()
+def encode_sentences(
+    backbone: Backbone, texts: Sequence[str], what: str, show_progress: bool, max_batch_tokens: int = 16384
+) -> tuple[Tensor, Tensor]:
+    """Indices [M] of the texts that have a word, and the mean state of each [M, K] in float32, where the backbone is.
+
+    A text too long for the backbone loses its end. ``what`` says in the progress bar whose texts they are;
+    ``max_batch_tokens`` caps a padded batch.
+    """
+    words = backbone.words(texts)
+    found = [i for i, ids in enumerate(words) if len(ids)]
+    room = backbone.max_length - backbone.overhead
+    layouts = [backbone.lay_out_words(words[i][:room]) for i in found]
+    lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
+    sentences = torch.zeros(len(found), backbone.hidden_size, device=backbone.word_embeddings.device)
+    training = backbone.training
+    backbone.eval()  # the dropout of one that is to be trained would blur the texts
+    with tqdm(total=len(found), desc=f"encode the text of {what}", unit="text", disable=not show_progress) as bar:
+        for rows in batches_by_length(lengths, len(found), max_batch_tokens):
+            sentences[torch.from_numpy(rows)] = _mean_states(backbone, [layouts[r] for r in rows])
+            bar.update(len(rows))
+    backbone.train(training)
+    return torch.tensor(found, dtype=torch.long), sentences
+
+
+def _mean_states(backbone: Backbone, layouts: Sequence[Layout]) -> Tensor:
+    """Means [B, K] of the states that each layout reads."""
+    device = backbone.word_embeddings.device
+    ids = pad_sequence([torch.from_numpy(layout.ids) for layout in layouts], batch_first=True).to(device)  # [B, T]
+    lengths = torch.tensor([len(layout.ids) for layout in layouts], device=device)
+    mask = torch.arange(ids.shape[1], device=device) < lengths[:, None]
+    shares = torch.zeros(ids.shape)
+    for row, layout in zip(shares, layouts, strict=True):
+        row[torch.from_numpy(layout.reads)] = 1 / len(layout.reads)
+    states = backbone(nn.functional.embedding(ids, backbone.word_embeddings), mask).float()  # [B, T, K]
+    return torch.einsum("bt,btk->bk", shares.to(device), states)
