@@ -1,17 +1,30 @@
 """The command line: ``python run_recbole.py --model=CLLM4Rec --dataset=ml-100k --key=value …``."""
 
+import shlex
 import sys
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 from recbole_cllm4rec.cmdline import parse
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.options import AtLeast, check_value
 
 USAGE = """\
 usage: python run_recbole.py --model=MODEL --dataset=DATASET [--config_files='a.yaml b.yaml'] [--KEY=VALUE …]
+       python run_recbole.py --models=A,B,C --dataset=DATASET [--seeds=N] [--reference=A] [--KEY=VALUE …]
+       python run_recbole.py --model=MODEL --dataset=DATASET --audit
+       python run_recbole.py --model=MODEL --dataset=DATASET --tune[=SPACE] [--trials=N]
 
 Train a model, test it on the full item set, print its row, and write results/DATASET/MODEL-SEED.json.
 
   --model     CLLM4Rec, or any model of RecBole (EASE, BPR, MultiVAE, …)
+  --models    several, side by side: results/DATASET/comparison.{md,csv,tex,json,png}. MODEL:VARIANT is a row too.
+              Runs that are finished are not repeated
+  --seeds     runs of each, with seeds from `seed` on (1); the split stays that of `split_seed`
+  --reference the row that the others are tested against (the first)
+  --audit     look for leaks of held-out interactions in everything this model reads, and train nothing
+  --tune      choose hyper-parameters on validation, from a yaml or a RecBole file (properties/tuning/MODEL.yaml)
+  --trials    points to try (30)
   --dataset   ml-100k comes with RecBole; others are folders of atomic files, dataset/DATASET
               (from raw files: python -m dataset_prep --help)
   --KEY       any option of RecBole or of the model, typed as in YAML; --a.b=c sets one entry of a dictionary.
@@ -20,7 +33,7 @@ Train a model, test it on the full item set, print its row, and write results/DA
 examples:
   python run_recbole.py --model=CLLM4Rec --dataset=ml-100k
   python run_recbole.py --model=CLLM4Rec --dataset=amazon-beauty --backbone=minilm --seed=1
-  python run_recbole.py --model=CLLM4Rec --dataset=ml-100k --variant=LLM-CF --run_name=LLM-CF
+  python run_recbole.py --models=CLLM4Rec,CLLM4Rec:LLM-CF,MultiVAE,EASE --dataset=ml-100k --seeds=5
   python run_recbole.py --model=EASE --dataset=ml-100k --reg_weight=500
 """
 
@@ -44,15 +57,57 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> None:
     options = parse(argv)
-    missing = [key for key in ("model", "dataset") if key not in options]
-    if missing:
+    commands = {"models": _compare, "audit": _audit, "tune": _tune}
+    asked = [name for name in commands if name in options]
+    if len(asked) > 1:
+        raise UserError(f"--{asked[0]} and --{asked[1]} are two commands: give one")
+    needed = ["dataset"] if "models" in options else ["model", "dataset"]
+    if missing := [key for key in needed if key not in options]:
         raise UserError(f"--{missing[0]} is missing: python run_recbole.py --model=CLLM4Rec --dataset=ml-100k")
-    model, dataset = str(options.pop("model")), str(options.pop("dataset"))
+    dataset = str(options.pop("dataset"))
     files = str(options.pop("config_files", "")).split()
-    # Imported here, as torch takes seconds to load and neither --help nor a mistyped flag needs it.
+    # The commands import what they need, as torch takes seconds to load, for which no mistyped flag should wait.
+    commands[asked[0]](options, dataset, files, argv) if asked else _single(options, dataset, files)
+
+
+def _single(options: dict[str, Any], dataset: str, files: Sequence[str]) -> None:
     from recbole_cllm4rec.experiment import run
     from recbole_cllm4rec.report.table import row
 
-    result = run(model, dataset, files, options)
+    result = run(str(options.pop("model")), dataset, files, options)
     print(f"\n{dataset}, test part, seed {result['seed']}, split {result['split']['test']}")
     print(row(result, result["config"]["table_metrics"]))
+
+
+def _compare(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Sequence[str]) -> None:
+    from recbole_cllm4rec.comparison import compare
+    from recbole_cllm4rec.report.render import as_text
+
+    if "model" in options:
+        raise UserError("--model and --models: name all models in --models, as --models=CLLM4Rec,EASE")
+    asked, reference = options.pop("models"), options.pop("reference", None)
+    models = [part.strip() for part in asked.split(",")] if isinstance(asked, str) else asked
+    seeds = _count(options, "seeds", 1)
+    command = f"python run_recbole.py {shlex.join(argv)}"
+    table, paths = compare(models, dataset, seeds, reference, files, options, command)
+    print(as_text(table), *paths, sep="\n")
+
+
+def _audit(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Sequence[str]) -> None:
+    from recbole_cllm4rec.auditing import audit
+    from recbole_cllm4rec.protocol.leakage import report
+
+    if options.pop("audit") is not True:
+        raise UserError("--audit takes no value")
+    verdicts, path = audit(str(options.pop("model")), dataset, files, options)
+    print(report(verdicts), path, sep="\n")
+    if not all(verdict.passed for verdict in verdicts):
+        raise UserError(f"{sum(not verdict.passed for verdict in verdicts)} of the checks found a leak")
+
+
+def _tune(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Sequence[str]) -> None:
+    raise UserError("not yet")
+
+
+def _count(options: dict[str, Any], key: str, default: int) -> int:
+    return check_value(key, Annotated[int, AtLeast(1)], options.pop(key, default))

@@ -1,0 +1,232 @@
+"""Models side by side on one split: runs that are not there yet, each in a process of its own, then the table."""
+
+import os
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from recbole_cllm4rec.auditing import audit, leak, read_audit, summary
+from recbole_cllm4rec.config import Config
+from recbole_cllm4rec.errors import UnknownOptionError, UserError
+from recbole_cllm4rec.experiment import configure, run
+from recbole_cllm4rec.protocol.leakage import report
+from recbole_cllm4rec.protocol.split import split
+from recbole_cllm4rec.registry import Entry
+from recbole_cllm4rec.report.comparison import compare as tabulate
+from recbole_cllm4rec.report.comparison import write_comparison
+from recbole_cllm4rec.report.result import result_path
+from recbole_cllm4rec.report.rows import Row, read_result, read_rows
+from recbole_cllm4rec.report.table import Table
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one row, or its audit."""
+
+    row: str
+    model: str
+    dataset: str
+    files: Sequence[str | Path]
+    overrides: dict[str, Any]
+    digest: str
+    path: Path  # of its result
+    audits: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the progress bar shows."""
+        return f"{self.row}, audit" if self.audits else f"{self.row}, seed {self.overrides['seed']}"
+
+    @property
+    def log(self) -> Path:
+        """What the job prints."""
+        return self.path.parent / "log" / f"{self.path.stem}.log"
+
+
+def compare(
+    models: Sequence[str],
+    dataset: str,
+    seeds: int,
+    reference: str | None,
+    config_files: Sequence[str | Path],
+    overrides: Mapping[str, Any],
+    command: str,
+) -> tuple[Table, list[Path]]:
+    """Train and test ``models`` with ``seeds`` seeds each, the first being ``seed``; the table and its files.
+
+    A model is ``NAME`` or ``NAME:VARIANT``, whose row has the name of the variant. Each of ``overrides`` goes to the
+    models that have it. Every row is audited for leaks before it is run. What is there already, of the same
+    configuration and split, is not repeated; what fails leaves its reason in its row. The others are tested against
+    ``reference``, the first row unless said.
+
+    Raises :class:`UserError` for models and options that nobody has, and for results of another split.
+    """
+    named = _named(models)
+    rows = {
+        name: [_job(name, model, dataset, config_files, overrides, number) for number in range(seeds)]
+        for name, model in named.items()
+    }
+    _check_heard(named.values(), dataset, config_files, overrides)
+    reference = reference or next(iter(rows))
+    if reference not in rows:
+        raise UserError(f"reference is {reference!r}, which is not among the rows: {', '.join(rows)}")
+    entry, config, _ = fitting("Pop", dataset, config_files, overrides)  # what the rows have in common
+    fingerprints = split(config, entry.dataset(config)).fingerprints
+    audits = [_audit_of(jobs[0]) for jobs in rows.values()]
+    errors = _run_all([*audits, *(job for jobs in zip(*rows.values(), strict=True) for job in jobs)], fingerprints)
+    done = read_rows({name: [job.path for job in jobs] for name, jobs in rows.items() if name not in errors})
+    found = {row.name: row for row in done} | {name: Row(name, [], {}, why) for name, why in errors.items()}
+    measured = {metric for row in done for result in row.results for metric in result["test"]}
+    metrics = [metric for metric in config["table_metrics"] if metric in measured]
+    metrics = metrics or sorted(measured) or config["table_metrics"]
+    audited = summary({job.row: read_audit(job.path)["verdicts"] for job in audits if job.row not in errors})
+    what = [found[name] for name in rows], reference, metrics, dataset, command, audited
+    return tabulate(*what), write_comparison(Path(config["result_dir"]) / dataset, *what)
+
+
+def fitting(
+    model: str, dataset: str, config_files: Sequence[str | Path], overrides: Mapping[str, Any]
+) -> tuple[Entry, Config, dict[str, Any]]:
+    """As :func:`configure`, with those of ``overrides`` that the model has; and these."""
+    kept = dict(overrides)
+    while True:
+        try:
+            return *configure(model, dataset, config_files, kept), kept
+        except UnknownOptionError as error:
+            heard = {key: value for key, value in kept.items() if key.partition(".")[0] != error.key}
+            if heard == kept:  # it is a file's
+                raise
+            kept = heard
+
+
+def _named(models: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:
+    """Row -> its model and what makes it a variant. Raises :class:`UserError` for two rows of one name."""
+    named: dict[str, tuple[str, dict[str, str]]] = {}
+    for text in models:
+        model, _, variant = text.partition(":")
+        row = variant or model  # as the paper calls its ablations
+        if row in named:
+            raise UserError(f"models has {text!r} twice: give a row once")
+        named[row] = (model, {"variant": variant} if variant else {})
+    return named
+
+
+def _job(
+    row: str,
+    model: tuple[str, dict[str, str]],
+    dataset: str,
+    files: Sequence[str | Path],
+    overrides: Mapping[str, Any],
+    number: int,
+) -> Job:
+    name, variant = model
+    _, config, kept = fitting(name, dataset, files, {**overrides, **variant})
+    if lost := variant.keys() - kept.keys():
+        raise UserError(f"{name} has no variants: write {name} alone, not {name}:{variant[lost.pop()]}")
+    seed = config["seed"] + number
+    kept |= {"seed": seed, "run_name": row, "show_progress": False}
+    _, config = configure(name, dataset, files, kept)
+    path = result_path(Path(config["result_dir"]) / dataset, row, seed)
+    return Job(row, name, dataset, files, kept, config.digest(), path)
+
+
+def _audit_of(job: Job) -> Job:
+    return replace(job, path=job.path.with_name(f"{job.row}.audit.json"), audits=True)
+
+
+def _check_heard(
+    models: Iterable[tuple[str, dict[str, str]]],
+    dataset: str,
+    files: Sequence[str | Path],
+    overrides: Mapping[str, Any],
+) -> None:
+    """Raise :class:`UserError` for an option that none of the models has."""
+    heard = [fitting(model, dataset, files, {**overrides, **variant})[2] for model, variant in models]
+    for key, value in overrides.items():
+        if not any(key in kept for kept in heard):
+            first = next(iter(models))[0]
+            configure(first, dataset, files, {key: value})
+
+
+def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """Run what is not finished; row -> the line that says why it could not."""
+    errors: dict[str, str] = {}
+    todo = [job for job in jobs if not _finished(job, fingerprints)]
+    with tqdm(todo, unit="job", desc=f"{len(jobs) - len(todo)} of {len(jobs)} are there") as bar:
+        for job in bar:
+            if job.row in errors:
+                continue
+            bar.set_postfix_str(job.title)
+            if why := _run_apart(job) or _other_split(job, fingerprints):
+                errors[job.row] = why
+                bar.write(f"{job.row}: {why}")
+    return errors
+
+
+def _finished(job: Job, fingerprints: Mapping[str, str]) -> bool:
+    """Whether the result is there. Raises :class:`UserError` for a file that is corrupt or of another split."""
+    if not job.path.exists():
+        return False
+    result = _read(job)
+    if result["split"] != dict(fingerprints):
+        raise UserError(
+            f"{job.path} is of another split (test {result['split']['test']}, not {fingerprints['test']}): move it, or "
+            "set another result_dir"
+        )
+    if result.get("config_hash") != job.digest:
+        return False
+    return not leak(result["verdicts"]) if job.audits else job.path.with_suffix(".users.npz").exists()
+
+
+def _read(job: Job) -> dict[str, Any]:
+    return read_audit(job.path) if job.audits else read_result(job.path)
+
+
+def _other_split(job: Job, fingerprints: Mapping[str, str]) -> str | None:
+    found = _read(job)["split"]
+    return None if found == dict(fingerprints) else f"scored on another split, test {found['test']}, so not comparable"
+
+
+def _run_apart(job: Job) -> str | None:
+    """Run a job in a new process, whose peak memory and random state are its own; why it failed, if it did."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        try:
+            return pool.submit(_run_logged, job).result()
+        except BrokenProcessPool:
+            return f"its process was killed, perhaps for want of memory; see {job.log}"
+
+
+def _run_logged(job: Job) -> str | None:
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.open("w", encoding="utf-8") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    return attempt(job)
+
+
+def attempt(job: Job) -> str | None:
+    """Do a job in this process; why it failed, if it did."""
+    try:
+        if job.audits:
+            return _audited(job)
+        run(job.model, job.dataset, job.files, job.overrides)
+    except UserError as error:
+        print(f"error: {error}")
+        return str(error)
+    except Exception as error:  # whatever a model of RecBole raises ends its own row alone
+        traceback.print_exc()
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}; see {job.log}"
+    return None
+
+
+def _audited(job: Job) -> str | None:
+    verdicts, _ = audit(job.model, job.dataset, job.files, job.overrides)
+    print(report(verdicts))
+    return leak(verdicts)

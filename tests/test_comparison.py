@@ -1,0 +1,214 @@
+"""Comparisons: what is run, what is reused, what is refused, and what a row says that could not be run."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from atomic_files import atomic
+
+from recbole_cllm4rec import comparison
+from recbole_cllm4rec.comparison import Job, compare, fitting
+from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.protocol.leakage import Verdict
+from recbole_cllm4rec.report.table import Line, Table
+
+RANKING = {"topk": [5], "metrics": ["Recall", "NDCG"], "valid_metric": "NDCG@5", "gpu_id": ""}
+RESULTS = Path("results/shop")
+
+
+@pytest.fixture(autouse=True)
+def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight users of eleven items, in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "dataset" / "shop"
+    folder.mkdir(parents=True)
+    rows = dict.fromkeys(f"u{u} i{(u * 3 + k * k) % 11}" for u in range(8) for k in range(9))
+    (folder / "shop.inter").write_text(atomic("user_id:token item_id:token", *rows))
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Row and seed of every run; they run in this process, which is faster."""
+    runs: list[tuple[str, int]] = []
+
+    def inline(job: Job) -> str | None:
+        if not job.audits:
+            runs.append((job.row, job.overrides["seed"]))
+        return comparison.attempt(job)
+
+    monkeypatch.setattr(comparison, "_run_apart", inline)
+    return runs
+
+
+def table(*models: str, seeds: int = 1, reference: str | None = None, **options: Any) -> Table:
+    return compare(models, "shop", seeds, reference, (), {**RANKING, **options}, "python run_recbole.py …")[0]
+
+
+def line(found: Table, name: str) -> Line:
+    return next(line for line in found.lines if line.name == name)
+
+
+class TestRuns:
+    def test_each_has_a_process_of_its_own(self) -> None:
+        found = table("EASE", "Pop")
+        assert [line.name for line in found.lines] == ["EASE", "Pop"]
+        assert {path.name for path in RESULTS.glob("comparison.*")} >= {
+            f"comparison.{kind}" for kind in ("md", "csv", "tex", "json", "png")
+        }
+        assert "result: results/shop/EASE-2020.json" in (RESULTS / "log" / "EASE-2020.log").read_text(encoding="utf-8")
+
+    def test_seeds_share_the_split_and_come_in_turn(self, ran: list[tuple[str, int]]) -> None:
+        found = table("EASE", "Pop", seeds=2, seed=7)
+        assert ran == [("EASE", 7), ("Pop", 7), ("EASE", 8), ("Pop", 8)]
+        assert found.head["seeds"] == [7, 8]
+        assert line(found, "EASE").cells["ndcg@5"].std == 0
+
+    def test_what_is_finished_is_not_repeated(self, ran: list[tuple[str, int]]) -> None:
+        table("EASE", "Pop")
+        table("EASE", "Pop", seeds=2)
+        assert ran[2:] == [("EASE", 2021), ("Pop", 2021)]
+
+    def test_another_configuration_is_another_run(self, ran: list[tuple[str, int]]) -> None:
+        table("EASE", "Pop")
+        table("EASE", "Pop", reg_weight=10)
+        assert ran[2:] == [("EASE", 2020)]
+
+    def test_where_files_are_is_no_part_of_a_configuration(self, ran: list[tuple[str, int]], tmp_path: Path) -> None:
+        table("EASE")
+        table("EASE", data_path=str(tmp_path / "dataset"), state="WARNING")
+        assert len(ran) == 1
+
+    def test_a_run_without_its_users_is_repeated(self, ran: list[tuple[str, int]]) -> None:
+        table("EASE", "Pop")
+        (RESULTS / "Pop-2020.users.npz").unlink()
+        table("EASE", "Pop")
+        assert ran[2:] == [("Pop", 2020)]
+
+    def test_a_variant_is_a_row(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+        heard = []
+        monkeypatch.setattr(comparison, "attempt", lambda job: heard.append(job) or "stop here")
+        with pytest.raises(UserError, match="no row has figures"):
+            table("CLLM4Rec:LLM-CF", "CLLM4Rec", backbone="scratch")
+        assert [(job.title, job.overrides.get("variant")) for job in heard] == [
+            ("LLM-CF, audit", "LLM-CF"),
+            ("CLLM4Rec, audit", None),
+        ]
+        assert heard[0].digest != heard[1].digest
+
+
+class TestRowsThatFail:
+    def test_a_model_without_what_it_needs(self, ran: list[tuple[str, int]]) -> None:
+        found = table("EASE", "SASRec", seeds=2)
+        assert "'timestamp' (TIME_FIELD) is not among the columns" in str(line(found, "SASRec").error)
+        assert line(found, "EASE").cells["ndcg@5"].mean > 0
+        assert ran == [("EASE", 2020), ("EASE", 2021)]
+
+    def test_what_a_model_raises_is_its_rows(
+        self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        really = comparison.run
+
+        def run(model: str, *rest: Any) -> Any:
+            if model == "Pop":
+                raise RuntimeError("first\nsecond")
+            return really(model, *rest)
+
+        monkeypatch.setattr(comparison, "run", run)
+        assert (
+            line(table("EASE", "Pop"), "Pop").error == "RuntimeError: first second; see results/shop/log/Pop-2020.log"
+        )
+        assert "Traceback" in capsys.readouterr().err
+
+    def test_a_killed_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(comparison, "_run_logged", _killed)
+        with pytest.raises(UserError, match=r"its process was killed, .*; see results/shop/log/EASE.audit.log"):
+            table("EASE")
+
+    def test_another_split(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+        def elsewhere(job: Job) -> str | None:
+            job.overrides["split_seed"] = 1 if job.row == "Pop" else 2020
+            return comparison.attempt(job)
+
+        monkeypatch.setattr(comparison, "_run_apart", elsewhere)
+        assert "scored on another split, test " in str(line(table("EASE", "Pop"), "Pop").error)
+
+
+def _killed(job: Job) -> str | None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return None
+
+
+class TestAudits:
+    def test_every_row_has_one(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+        table("EASE", "Pop", seeds=2)
+        for row in ("EASE", "Pop"):
+            found = json.loads((RESULTS / f"{row}.audit.json").read_text(encoding="utf-8"))
+            assert all(verdict["passed"] for verdict in found["verdicts"])
+        monkeypatch.setattr(comparison, "audit", lambda *_: pytest.fail("it is there"))
+        table("EASE", "Pop", seeds=2)
+
+    def test_a_row_that_leaks_is_not_run(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+        really = comparison.audit
+
+        def planted(model: str, *rest: Any) -> Any:
+            verdicts, path = really(model, *rest)
+            return [Verdict("graphs", model != "Pop", "3 of 8 held-out pairs"), *verdicts], path
+
+        monkeypatch.setattr(comparison, "audit", planted)
+        found = table("EASE", "Pop")
+        assert line(found, "Pop").error == "the audit found a leak: graphs: 3 of 8 held-out pairs"
+        assert ran == [("EASE", 2020)]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("models", "options", "message"),
+        [
+            (["EASE", "Popp"], {}, "no model is called 'Popp'"),
+            (["EASE", "EASE"], {}, "models has 'EASE' twice"),
+            (["EASE:tuned"], {}, "EASE has no variants: write EASE alone"),
+            (["CLLM4Rec:LLM-CB"], {}, "CLLM4Rec has no variant 'LLM-CB'"),
+            (["EASE", "Pop"], {"lambda_c": 1}, "'lambda_c' is an option of CLLM4Rec, not of EASE"),
+            (["EASE", "Pop"], {"reg_wight": 1}, "'reg_wight' is not an option; did you mean 'reg_weight'?"),
+            (["EASE"], {"reference": "BPR"}, "reference is 'BPR', which is not among the rows: EASE"),
+        ],
+    )
+    def test_mistakes_are_found_before_the_first_run(
+        self, models: list[str], options: dict[str, Any], message: str, ran: list[tuple[str, int]]
+    ) -> None:
+        with pytest.raises(UserError) as caught:
+            table(*models, **options)
+        assert message in str(caught.value)
+        assert not ran
+
+    def test_results_of_another_split(self, ran: list[tuple[str, int]]) -> None:
+        table("EASE")
+        before = {path: path.read_bytes() for path in RESULTS.iterdir() if path.is_file()}
+        with pytest.raises(
+            UserError, match=r"EASE.audit.json is of another split .*: move it, or set another result_dir"
+        ):
+            table("EASE", split_seed=1)
+        assert {path: path.read_bytes() for path in before} == before
+
+    def test_a_corrupt_result(self, ran: list[tuple[str, int]]) -> None:
+        table("EASE")
+        (RESULTS / "EASE-2020.json").write_text('{"run": ')
+        with pytest.raises(UserError, match=r"EASE-2020.json is no JSON: .*; delete it and repeat the run"):
+            table("EASE")
+        assert (RESULTS / "EASE-2020.json").read_text() == '{"run": '
+
+
+def test_options_go_to_the_models_that_have_them() -> None:
+    asked = {**RANKING, "reg_weight": 3, "eval_args.order": "RO"}
+    assert fitting("EASE", "shop", (), asked)[2] == asked
+    assert fitting("Pop", "shop", (), asked)[2] == {**RANKING, "eval_args.order": "RO"}
+
+
+def test_the_files_say_what_the_table_says(ran: list[tuple[str, int]]) -> None:
+    found = table("EASE", "Pop", seeds=2, reference="Pop")
+    written = json.loads((RESULTS / "comparison.json").read_text(encoding="utf-8"))
+    assert written["head"]["reference"] == found.reference == "Pop"
+    assert written["rows"][0]["cells"]["recall@5"]["mean"] == line(found, "EASE").cells["recall@5"].mean
