@@ -102,7 +102,7 @@ def _audit(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Se
     verdicts, path = audit(str(options.pop("model")), dataset, files, options)
     print(report(verdicts), path, sep="\n")
     if not all(verdict.passed for verdict in verdicts):
-        raise UserError(f"{sum(not verdict.passed for verdict in verdicts)} of the checks found a leak")
+        raise UserError(f"{sum(not verdict.passed for verdict in verdicts)} of the checks failed, see above")
 
 
 def _tune(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Sequence[str]) -> None:
