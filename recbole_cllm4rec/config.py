@@ -61,7 +61,7 @@ class Config(recbole.config.Config):
     12. ``overrides``
 
     A yaml of a dataset (7, 8) may hold ``for_model: {<Model>: {...}}``, whose values for this model come right after
-    that file's own; ``recipes`` lists these layers, for a run to say so. Dotted keys, ``eval_args.mode: uni100``,
+    both of these files; ``recipes`` lists these layers, for a run to say so. Dotted keys, ``eval_args.mode: uni100``,
     change one entry of a mapping and leave the others.
 
     ``model`` is a class or the name of a model of RecBole, ``options`` the model's options dataclass, if it has one.

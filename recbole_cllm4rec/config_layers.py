@@ -79,6 +79,7 @@ def gather(
 
     data_path = check_value("data_path", str, merge([*low, *middle, *high])["data_path"])
     low += _of_dataset(dataset_folder(data_path, dataset) / f"{dataset}.yaml", model)
+    low.sort(key=lambda layer: layer.recipe)  # a recipe knows what the files say; these do not know the model
     if variants:
         name = merge([*low, *middle, *high])["variant"]
         if name not in variants:

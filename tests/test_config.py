@@ -83,11 +83,11 @@ def test_every_layer_wins_over_those_below(write: Callable[[str, Any], Path]) ->
     assert toy()["epochs"] == 2
     write("properties/dataset/toy.yaml", {"epochs": 3})
     assert toy()["epochs"] == 3
-    write("properties/dataset/toy.yaml", {"epochs": 3, "for_model": {"Toy": {"epochs": 4}, "EASE": {"epochs": 99}}})
+    write("dataset/toy/toy.yaml", {"epochs": 4})
     assert toy()["epochs"] == 4
-    write("dataset/toy/toy.yaml", {"epochs": 5})
+    write("properties/dataset/toy.yaml", {"epochs": 3, "for_model": {"Toy": {"epochs": 5}, "EASE": {"epochs": 99}}})
     assert toy()["epochs"] == 5
-    write("dataset/toy/toy.yaml", {"epochs": 5, "for_model": {"Toy": {"epochs": 6}}})
+    write("dataset/toy/toy.yaml", {"epochs": 4, "for_model": {"Toy": {"epochs": 6}}})
     assert toy()["epochs"] == 6
     write("properties/model/Toy.yaml", model | {"variant": "long", "variants": {"long": {"epochs": 7}, "short": {}}})
     assert toy()["epochs"] == 7

@@ -198,10 +198,14 @@ class TestOptions:
 
 
 class TestThroughRecBole:
+    @pytest.fixture(autouse=True)
+    def elsewhere(self, tmp_path, monkeypatch):
+        """RecBole's trainers leave logs and checkpoints where they run."""
+        monkeypatch.chdir(tmp_path)
+
     def trained(self, folder: Path, name: str, **options: Any) -> tuple[Any, Any, Any]:
         """Parts, model and trainer after training."""
-        fixed = {"reg_weight": 3.0, "show_progress": False, "checkpoint_dir": str(folder)}
-        dataset = load(folder, FILES, name, **fixed, text_fields={"item": ["title"]}, **options)
+        dataset = load(folder, FILES, name, reg_weight=3.0, text_fields={"item": ["title"]}, **options)
         parts = split_up(dataset)
         entry = resolve(name)
         model = entry.model(dataset.config, parts.train._dataset)
