@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(stop if stop.args else "stopped", file=sys.stderr)
         return 130
     return 0
 
@@ -106,7 +106,10 @@ def _audit(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Se
 
 
 def _tune(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Sequence[str]) -> None:
-    raise UserError("not yet")
+    from recbole_cllm4rec.tuning.study import tune
+
+    space, trials = options.pop("tune"), _count(options, "trials", 30)
+    print(tune(str(options.pop("model")), dataset, space, trials, files, options).summary)
 
 
 def _count(options: dict[str, Any], key: str, default: int) -> int:

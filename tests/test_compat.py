@@ -263,9 +263,7 @@ def test_popularity_counts_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"item": torch.tensor([1, 2, 1, 1])}
 
     def counted() -> list[int]:
-        model = SimpleNamespace(
-            ITEM_ID="item", n_items=4, device="cpu", item_cnt=torch.zeros(4, 1).long()
-        )
+        model = SimpleNamespace(ITEM_ID="item", n_items=4, device="cpu", item_cnt=torch.zeros(4, 1).long())
         module.Pop.calculate_loss(model, rows)
         return model.item_cnt.flatten().tolist()
 

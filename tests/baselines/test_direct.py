@@ -54,12 +54,12 @@ KINDS = {
 
 
 def files(held_out: str) -> dict[str, str]:
-    """Six users with four of five items each, those of even number a0 to a4, the others b0 to b4.
+    """Ten users with four of five items each, those of even number a0 to a4, the others b0 to b4.
 
     Held out are the fifth of these items (``held_out="own"``), or items that no training part has.
     """
     train, test = [], []
-    for u in range(6):
+    for u in range(10):
         shelf = "ab"[u % 2]
         train += [f"u{u} {shelf}{(u + k) % 5} {k}" for k in range(4)]
         test.append(f"u{u} {shelf}{(u + 4) % 5} 4" if held_out == "own" else f"u{u} h{u % 3} 4")
@@ -142,12 +142,12 @@ class TestModel:
         users = parts.test.user_df
         histories = users["item_id_list"]
         assert (histories > 0).all()
-        states = model.forward(torch.cat([histories[:, 1:], torch.full((6, 1), 11)], dim=1))[:, -1]
+        states = model.forward(torch.cat([histories[:, 1:], torch.full((10, 1), 11)], dim=1))[:, -1]
         scores = states @ model.item_embedding.weight[:11].T
         torch.testing.assert_close(model.full_sort_predict(users), scores)  # biases are 0 before training
-        targets = torch.arange(1, 7)
+        targets = torch.arange(1, 11)
         pairs = Interaction({"item_id_list": histories, "item_id": targets})
-        torch.testing.assert_close(model.predict(pairs), scores[torch.arange(6), targets])
+        torch.testing.assert_close(model.predict(pairs), scores[torch.arange(10), targets])
 
     def test_the_encoder_is_recboles(self, tmp_path: Path) -> None:
         """Of a history that fills the row, RecBole's model too drops the oldest item for the mask."""
@@ -168,9 +168,8 @@ class TestTraining:
     @pytest.mark.parametrize("name", KINDS)
     def test_it_learns(self, name: str, tmp_path: Path) -> None:
         """Users of a shelf have all of it but one item, and that one is to be found among six."""
-        parts, _, trainer = prepare(
-            name, tmp_path, epochs=20, eval_step=20, hidden_size=16, initializer_range=0.2, learning_rate=0.02
-        )
+        small = {"hidden_size": 32, "initializer_range": 0.1, "learning_rate": 0.01, "epochs": 20, "eval_step": 5}
+        parts, _, trainer = prepare(name, tmp_path, **small)
         trainer.fit(parts.train, parts.valid)
         assert trainer.evaluate(parts.test)["recall@2"] == 1
 
@@ -191,7 +190,7 @@ class TestTraining:
         dataset = parts.train._dataset
         known = {0, model.mask_token, *dataset.token2id("item_id", [f"{s}{k}" for s in "ab" for k in range(5)])}
         assert all(items <= known for _, items in visits)
-        assert [rows for rows, _ in visits][-2:] == [4, 2]
+        assert [rows for rows, _ in visits][-3:] == [4, 4, 2]
 
     def test_s3rec_is_pretrained_by_its_own_objectives(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         parts, _, trainer = prepare("DirectS3Rec", tmp_path, pretrain_epochs=2)
@@ -200,5 +199,5 @@ class TestTraining:
         monkeypatch.setattr(S3Rec, "pretrain", lambda *args: (calls.append("pretrain"), objectives(*args))[1])
         monkeypatch.setattr(direct, "hold_out", lambda *args: (calls.append("finetune"), likelihood(*args))[1])
         trainer.fit(parts.train, parts.valid)
-        assert calls == ["pretrain"] * 4 + ["finetune"] * 2
+        assert calls == ["pretrain"] * 6 + ["finetune"] * 3
         assert set(trainer.timings) == {"pretraining", "finetuning"}
