@@ -16,6 +16,7 @@ from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.registry import Entry, resolve
+from recbole_cllm4rec.report.plots import validation_curves
 from recbole_cllm4rec.report.result import commit, versions, write_result
 from recbole_cllm4rec.training.estimate import peak_memory
 
@@ -92,7 +93,8 @@ def run_with(entry: Entry, config: Config) -> dict[str, Any]:
         "config_hash": config.digest(),
         "config": config.effective(),
     }
-    path = write_result(result, _per_user(fitted), Path(config["result_dir"]) / config["dataset"])
+    curves = validation_curves(result) if len(fitted.history) > 1 else {}
+    path = write_result(result, _per_user(fitted), curves, Path(config["result_dir"]) / config["dataset"])
     getLogger().info("result: %s", path)
     return result
 
@@ -115,7 +117,10 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None)
         trainer = entry.trainer(config, model)
     except ImportError as error:  # RecBole's hook to a tracker that is not installed
         raise UserError(str(error)) from None
-    valid, curve = _train(trainer, parts, config["show_progress"], on_validation)
+    try:
+        valid, curve = _train(trainer, parts, config["show_progress"], on_validation)
+    finally:
+        trainer.tensorboard.close()  # its thread and file would stay, a hundred of them in a study
     clock.lap("training")
     seconds = clock.laps | {f"training: {name}": s for name, s in getattr(trainer, "timings", {}).items()}
     return Fitted(parts, model, trainer, _plain(valid), getattr(trainer, "history", curve), seconds)

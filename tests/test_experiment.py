@@ -58,6 +58,10 @@ class TestOnML100K:
         result, folder = finished
         assert json.loads((folder / "results/ml-100k/CLLM4Rec-2020.json").read_text(encoding="utf-8")) == result
 
+    def test_its_training_is_drawn(self, finished: tuple[dict[str, Any], Path]) -> None:
+        chart = finished[1] / "results/ml-100k/CLLM4Rec-2020.curves.svg"
+        assert chart.read_text(encoding="utf-8").count("finetuning") >= 1
+
     def test_the_result_can_be_believed(self, finished: tuple[dict[str, Any], Path]) -> None:
         result, _ = finished
         assert result["split"]["train"].startswith("80808:")

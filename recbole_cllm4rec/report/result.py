@@ -17,12 +17,15 @@ from recbole_cllm4rec.yamlio import dump_yaml
 PACKAGES = ("recbole_cllm4rec", "recbole", "torch", "transformers", "numpy", "pandas", "scipy")
 
 
-def write_result(result: dict[str, Any], per_user: dict[str, npt.NDArray[Any]], folder: Path) -> Path:
+def write_result(
+    result: dict[str, Any], per_user: dict[str, npt.NDArray[Any]], curves: dict[str, bytes], folder: Path
+) -> Path:
     """``<folder>/<run>-<seed>.json``, written last, so that where it is, the others are.
 
-    Beside it: the configuration as a yaml that ``--config_files`` accepts, and ``<run>-<seed>.users.npz`` with
-    ``users``, their raw ids [U], and the metrics of each user [U], where there are any. Raises :class:`UserError`
-    where the files cannot be written, a full disk for instance; what was there before stays whole.
+    Beside it: the configuration as a yaml that ``--config_files`` accepts; ``<run>-<seed>.users.npz`` with ``users``,
+    their raw ids [U], and the metrics of each user [U], where there are any; and a chart of the training,
+    ``<run>-<seed>.curves`` with the suffixes of ``curves``. Raises :class:`UserError` where the files cannot be
+    written, a full disk for instance; what was there before stays whole.
     """
     path = result_path(folder, result["run"], result["seed"])
     path.parent.mkdir(parents=True, exist_ok=True)  # the name of a run may name a folder too
@@ -34,6 +37,8 @@ def write_result(result: dict[str, Any], per_user: dict[str, npt.NDArray[Any]], 
             write_whole(users, arrays.getvalue())
         else:
             users.unlink(missing_ok=True)
+        for suffix, chart in curves.items():
+            write_whole(path.with_suffix(f".curves{suffix}"), chart)
         write_whole(path.with_suffix(".yaml"), dump_yaml(result["config"]).encode())
         write_whole(path, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:

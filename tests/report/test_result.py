@@ -27,7 +27,7 @@ def run(name: str = "EASE", **more: Any) -> dict[str, Any]:
 
 
 def test_what_is_written(tmp_path: Path) -> None:
-    path = write_result(run(), {}, tmp_path / "results" / "toy")
+    path = write_result(run(), {}, {}, tmp_path / "results" / "toy")
     assert path == tmp_path / "results" / "toy" / "EASE-2020.json"
     assert json.loads(path.read_text(encoding="utf-8")) == run()
     assert load_yaml(path.with_suffix(".yaml").read_text(encoding="utf-8")) == run()["config"]
@@ -37,20 +37,20 @@ def test_what_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["LLM-CF, λ=1", "v1.5", "lr 0.001", "ablation/LLM-CF"])
 def test_runs_with_names_of_their_own(name: str, tmp_path: Path) -> None:
-    path = write_result(run(name), {}, tmp_path)
+    path = write_result(run(name), {}, {}, tmp_path)
     assert path == tmp_path / f"{name}-2020.json"
     assert json.loads(path.read_text(encoding="utf-8"))["run"] == name
     assert Path(f"{tmp_path}/{name}-2020.yaml").is_file()
 
 
 def test_a_later_run_takes_the_place_of_the_earlier(tmp_path: Path) -> None:
-    write_result(run(test={"recall@20": 0.1}), {}, tmp_path)
-    path = write_result(run(), {}, tmp_path)
+    write_result(run(test={"recall@20": 0.1}), {}, {}, tmp_path)
+    path = write_result(run(), {}, {}, tmp_path)
     assert json.loads(path.read_text(encoding="utf-8")) == run()
 
 
 def test_a_failing_write_leaves_the_old_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_result(run(), {}, tmp_path)
+    path = write_result(run(), {}, {}, tmp_path)
     before = {file: file.read_bytes() for file in (path, path.with_suffix(".yaml"))}
 
     def full(descriptor: int) -> None:
@@ -58,21 +58,21 @@ def test_a_failing_write_leaves_the_old_result(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"EASE-2020\.json: No space left on device; set result_dir"):
-        write_result(run(test={"recall@20": 0.9}, config={"seed": 1}), {}, tmp_path)
+        write_result(run(test={"recall@20": 0.9}, config={"seed": 1}), {}, {}, tmp_path)
     assert {file: file.read_bytes() for file in before} == before
     assert {file.name for file in tmp_path.iterdir()} == {"EASE-2020.json", "EASE-2020.yaml"}
 
 
 def test_figures_of_users(tmp_path: Path) -> None:
     figures = {"users": np.array(["u1", "ü"]), "recall@20": np.array([0.5, 1], dtype=np.float32)}
-    path = write_result(run(), figures, tmp_path)
+    path = write_result(run(), figures, {}, tmp_path)
     with np.load(path.with_suffix(".users.npz"), allow_pickle=False) as found:
         assert {name: found[name].tolist() for name in found} == {"users": ["u1", "ü"], "recall@20": [0.5, 1.0]}
 
 
 def test_figures_of_users_do_not_outlive_their_run(tmp_path: Path) -> None:
-    path = write_result(run(), {"users": np.array(["u1"])}, tmp_path)
-    write_result(run(), {}, tmp_path)
+    path = write_result(run(), {"users": np.array(["u1"])}, {}, tmp_path)
+    write_result(run(), {}, {}, tmp_path)
     assert not path.with_suffix(".users.npz").exists()
 
 
@@ -87,7 +87,7 @@ def test_figures_of_users_do_not_outlive_their_run(tmp_path: Path) -> None:
 def test_the_yaml_gives_the_configuration_again(model: str, overrides: dict[str, Any], tmp_path: Path) -> None:
     entry = resolve(model)
     effective = Config(entry.model, "ml-100k", (), overrides, entry.options).effective()
-    path = write_result(run(config=effective), {}, tmp_path)
+    path = write_result(run(config=effective), {}, {}, tmp_path)
     again = Config(entry.model, "ml-100k", [path.with_suffix(".yaml")], {}, entry.options)
     assert again.effective() == effective
     assert json.loads(path.read_text(encoding="utf-8"))["config"] == effective
