@@ -50,6 +50,9 @@ class Between:
         return f"from {self.low} to {self.high}"
 
 
+Share = Annotated[float, Between(0, 1)]
+
+
 class Values(Protocol):
     """What options are read from: a dictionary, or a RecBole ``Config``."""
 
@@ -78,6 +81,12 @@ def check_value(name: str, annotation: Any, value: Any) -> Any:
         return _fitted(annotation, value)
     except (ValueError, OverflowError):
         raise UserError(f"{name} takes {_legal(annotation)}, not {value!r}{_hint(annotation, value)}") from None
+
+
+def check_span(name: str, value: float | list[float]) -> None:
+    """Raise :class:`UserError` unless ``value`` is one number, or the two ends of a span, the lower first."""
+    if isinstance(value, list) and not (len(value) == 2 and sorted(value) == value):
+        raise UserError(f"{name} is {value}: give one share, or two, the lower first")
 
 
 def _fitted(annotation: Any, value: Any) -> Any:

@@ -40,7 +40,7 @@ def write(folder: Path, of: Mapping[str, Any], users: Sequence[str], figures: Fi
     """The files of a run; the means of ``figures`` are its test figures."""
     test = {metric: round(float(np.mean(values)), 6) for metric, values in figures.items()}
     arrays = {metric: np.array(values, dtype=np.float32) for metric, values in figures.items()}
-    return write_result({**of, "test": test}, {"users": np.array(users), **arrays}, folder)
+    return write_result({**of, "test": test}, {"users": np.array(users), **arrays}, {}, folder)
 
 
 def row(name: str, *seeds: Figures, **more: Any) -> Row:

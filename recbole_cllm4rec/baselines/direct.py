@@ -6,7 +6,7 @@ of what is held out.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,10 +15,7 @@ from recbole.model.sequential_recommender import BERT4Rec, S3Rec
 from torch import Tensor
 from torch.nn.functional import log_softmax, pad
 
-from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.options import Between, read_options
-
-Share = Annotated[float, Between(0, 1)]
+from recbole_cllm4rec.options import Share, check_span, read_options
 
 
 @dataclass(frozen=True)
@@ -31,10 +28,7 @@ class DirectOptions:
     """RecBole's key: cross-entropy over all items, so that it samples no negatives."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.mask_share, list) and not (
-            len(self.mask_share) == 2 and sorted(self.mask_share) == self.mask_share
-        ):
-            raise UserError(f"mask_share is {self.mask_share}: give one share, or two, the lower first")
+        check_span("mask_share", self.mask_share)
 
 
 class _Direct(SequentialRecommender):

@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.options import Above, AtLeast, Between
-
-Share = Annotated[float, Between(0, 1)]
+from recbole_cllm4rec.options import Above, AtLeast, Share, check_span
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,4 @@ class CLLM4RecOptions:
     """A named set of the above: see ``variants`` in the yaml."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.mask_share, list) and not (
-            len(self.mask_share) == 2 and sorted(self.mask_share) == self.mask_share
-        ):
-            raise UserError(f"mask_share is {self.mask_share}: give one share, or two, the lower first")
+        check_span("mask_share", self.mask_share)

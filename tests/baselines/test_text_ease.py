@@ -224,7 +224,8 @@ class TestThroughRecBole:
     def test_a_checkpoint_restores_it(self, tmp_path):
         parts, model, trainer = self.trained(tmp_path, "TextEASE", tfidf_weight=2.0)
         expected = trainer.evaluate(parts.test, show_progress=False)
-        _, other, restored = self.trained(tmp_path, "TextEASE", tfidf_weight=0.0)
+        elsewhere = str(tmp_path / "other")  # RecBole names a checkpoint by the second that it was begun in
+        _, other, restored = self.trained(tmp_path, "TextEASE", tfidf_weight=0.0, checkpoint_dir=elsewhere)
         assert not np.array_equal(other.item_similarity, model.item_similarity)
         assert restored.evaluate(parts.test, model_file=trainer.saved_model_file) == expected
         assert np.array_equal(other.item_similarity, model.item_similarity)
