@@ -68,12 +68,7 @@ def compare(
 
     Raises :class:`UserError` for models and options that nobody has, and for results of another split.
     """
-    named = _named(models)
-    rows = {
-        name: [_job(name, model, dataset, config_files, overrides, number) for number in range(seeds)]
-        for name, model in named.items()
-    }
-    _check_heard(named.values(), dataset, config_files, overrides)
+    rows = _plan(models, dataset, seeds, config_files, overrides)
     reference = reference or next(iter(rows))
     if reference not in rows:
         raise UserError(f"reference is {reference!r}, which is not among the rows: {', '.join(rows)}")
@@ -83,11 +78,8 @@ def compare(
     errors = _run_all([*audits, *(job for jobs in zip(*rows.values(), strict=True) for job in jobs)], fingerprints)
     done = read_rows({name: [job.path for job in jobs] for name, jobs in rows.items() if name not in errors})
     found = {row.name: row for row in done} | {name: Row(name, [], {}, why) for name, why in errors.items()}
-    measured = {metric for row in done for result in row.results for metric in result["test"]}
-    metrics = [metric for metric in config["table_metrics"] if metric in measured]
-    metrics = metrics or sorted(measured) or config["table_metrics"]
     audited = summary({job.row: read_audit(job.path)["verdicts"] for job in audits if job.row not in errors})
-    what = [found[name] for name in rows], reference, metrics, dataset, command, audited
+    what = [found[name] for name in rows], reference, _columns(config, done), dataset, command, audited
     return tabulate(*what), write_comparison(Path(config["result_dir"]) / dataset, *what)
 
 
@@ -104,6 +96,26 @@ def fitting(
             if heard == kept:  # it is a file's
                 raise
             kept = heard
+
+
+def _plan(
+    models: Sequence[str], dataset: str, seeds: int, files: Sequence[str | Path], overrides: Mapping[str, Any]
+) -> dict[str, list[Job]]:
+    """Row -> its runs, one a seed."""
+    named = _named(models)
+    rows = {
+        name: [_job(name, model, dataset, files, overrides, number) for number in range(seeds)]
+        for name, model in named.items()
+    }
+    _check_heard(named.values(), dataset, files, overrides)
+    return rows
+
+
+def _columns(config: Config, rows: Sequence[Row]) -> list[str]:
+    """The metrics of the table: of ``table_metrics`` those that were measured, or else whatever was."""
+    measured = {metric for row in rows for result in row.results for metric in result["test"]}
+    wanted: list[str] = config["table_metrics"]
+    return [metric for metric in wanted if metric in measured] or sorted(measured) or wanted
 
 
 def _named(models: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:

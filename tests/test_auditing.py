@@ -4,37 +4,32 @@ import json
 from pathlib import Path
 
 import pytest
-from atomic_files import atomic
+from shop import SMALL, build_shop
 
 from recbole_cllm4rec.auditing import audit, leak, read_audit, summary
 from recbole_cllm4rec.cli import main
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.leakage import CHECKS, Verdict
 
-RANKING = {"topk": [5], "metrics": ["Recall", "NDCG"], "valid_metric": "NDCG@5", "gpu_id": ""}
-
 
 @pytest.fixture(autouse=True)
 def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "dataset" / "shop"
-    folder.mkdir(parents=True)
-    rows = dict.fromkeys(f"u{u} i{(u * 3 + k * k) % 11}" for u in range(8) for k in range(9))
-    (folder / "shop.inter").write_text(atomic("user_id:token item_id:token", *rows))
+    build_shop(tmp_path)
 
 
 def test_what_is_written_is_what_is_read() -> None:
-    verdicts, path = audit("EASE", "shop", (), {**RANKING, "run_name": "mine"})
+    verdicts, path = audit("EASE", "shop", (), {**SMALL, "run_name": "mine"})
     assert path == Path("results/shop/mine.audit.json")
     found = read_audit(path)
     assert found["verdicts"] == verdicts
     assert [verdict.check for verdict in verdicts] == list(CHECKS)
-    assert found["split"]["test"].startswith("8:")
+    assert found["split"]["test"].startswith("12:")  # one of each user
     assert len(found["config_hash"]) == 16
 
 
 def test_the_command_prints_a_line_a_check(capsys: pytest.CaptureFixture[str]) -> None:
-    options = "--topk=[5] --metrics=[Recall,NDCG] --valid_metric=NDCG@5 --gpu_id="
+    options = "--topk=[3] --metrics=[NDCG] --valid_metric=NDCG@3 --gpu_id="
     assert main(["--model=EASE", "--dataset=shop", "--audit", *options.split()]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == [f"{len(CHECKS)} of {len(CHECKS)} checks passed", "results/shop/EASE.audit.json"]
@@ -57,7 +52,7 @@ def test_a_corrupt_file_is_named(content: str, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_earlier_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, path = audit("EASE", "shop", (), RANKING)
+    _, path = audit("EASE", "shop", (), SMALL)
     before = json.loads(path.read_text(encoding="utf-8"))
 
     def full(*_: object) -> None:
@@ -65,7 +60,7 @@ def test_a_full_disk_leaves_the_earlier_file(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("recbole_cllm4rec.report.result.os.fsync", full)
     with pytest.raises(UserError, match=r"EASE.audit.json: No space left on device; set result_dir"):
-        audit("EASE", "shop", (), {**RANKING, "reg_weight": 1})
+        audit("EASE", "shop", (), {**SMALL, "reg_weight": 1})
     assert json.loads(path.read_text(encoding="utf-8")) == before
 
 

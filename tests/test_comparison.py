@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from atomic_files import atomic
+from shop import SMALL, build_shop
 
 from recbole_cllm4rec import comparison
 from recbole_cllm4rec.comparison import Job, compare, fitting
@@ -15,18 +15,13 @@ from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.leakage import Verdict
 from recbole_cllm4rec.report.table import Line, Table
 
-RANKING = {"topk": [5], "metrics": ["Recall", "NDCG"], "valid_metric": "NDCG@5", "gpu_id": ""}
 RESULTS = Path("results/shop")
 
 
 @pytest.fixture(autouse=True)
 def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight users of eleven items, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "dataset" / "shop"
-    folder.mkdir(parents=True)
-    rows = dict.fromkeys(f"u{u} i{(u * 3 + k * k) % 11}" for u in range(8) for k in range(9))
-    (folder / "shop.inter").write_text(atomic("user_id:token item_id:token", *rows))
+    build_shop(tmp_path)
 
 
 @pytest.fixture
@@ -44,7 +39,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
 
 def table(*models: str, seeds: int = 1, reference: str | None = None, **options: Any) -> Table:
-    return compare(models, "shop", seeds, reference, (), {**RANKING, **options}, "python run_recbole.py …")[0]
+    return compare(models, "shop", seeds, reference, (), {**SMALL, **options}, "python run_recbole.py …")[0]
 
 
 def line(found: Table, name: str) -> Line:
@@ -64,7 +59,7 @@ class TestRuns:
         found = table("EASE", "Pop", seeds=2, seed=7)
         assert ran == [("EASE", 7), ("Pop", 7), ("EASE", 8), ("Pop", 8)]
         assert found.head["seeds"] == [7, 8]
-        assert line(found, "EASE").cells["ndcg@5"].std == 0
+        assert line(found, "EASE").cells["ndcg@3"].std == 0
 
     def test_what_is_finished_is_not_repeated(self, ran: list[tuple[str, int]]) -> None:
         table("EASE", "Pop")
@@ -101,9 +96,9 @@ class TestRuns:
 
 class TestRowsThatFail:
     def test_a_model_without_what_it_needs(self, ran: list[tuple[str, int]]) -> None:
-        found = table("EASE", "SASRec", seeds=2)
-        assert "'timestamp' (TIME_FIELD) is not among the columns" in str(line(found, "SASRec").error)
-        assert line(found, "EASE").cells["ndcg@5"].mean > 0
+        found = table("EASE", "S3Rec", seeds=2)
+        assert "item_attribute is 'class', but the columns of shop.item are" in str(line(found, "S3Rec").error)
+        assert line(found, "EASE").cells["ndcg@3"].mean > 0
         assert ran == [("EASE", 2020), ("EASE", 2021)]
 
     def test_what_a_model_raises_is_its_rows(
@@ -155,11 +150,11 @@ class TestAudits:
 
         def planted(model: str, *rest: Any) -> Any:
             verdicts, path = really(model, *rest)
-            return [Verdict("graphs", model != "Pop", "3 of 8 held-out pairs"), *verdicts], path
+            return [Verdict("graphs", model != "Pop", "3 of 20 held-out pairs"), *verdicts], path
 
         monkeypatch.setattr(comparison, "audit", planted)
         found = table("EASE", "Pop")
-        assert line(found, "Pop").error == "the audit found a leak: graphs: 3 of 8 held-out pairs"
+        assert line(found, "Pop").error == "the audit found a leak: graphs: 3 of 20 held-out pairs"
         assert ran == [("EASE", 2020)]
 
 
@@ -202,13 +197,13 @@ class TestRefusals:
 
 
 def test_options_go_to_the_models_that_have_them() -> None:
-    asked = {**RANKING, "reg_weight": 3, "eval_args.order": "RO"}
+    asked = {**SMALL, "reg_weight": 3, "eval_args.order": "RO"}
     assert fitting("EASE", "shop", (), asked)[2] == asked
-    assert fitting("Pop", "shop", (), asked)[2] == {**RANKING, "eval_args.order": "RO"}
+    assert fitting("Pop", "shop", (), asked)[2] == {**SMALL, "eval_args.order": "RO"}
 
 
 def test_the_files_say_what_the_table_says(ran: list[tuple[str, int]]) -> None:
     found = table("EASE", "Pop", seeds=2, reference="Pop")
     written = json.loads((RESULTS / "comparison.json").read_text(encoding="utf-8"))
     assert written["head"]["reference"] == found.reference == "Pop"
-    assert written["rows"][0]["cells"]["recall@5"]["mean"] == line(found, "EASE").cells["recall@5"].mean
+    assert written["rows"][0]["cells"]["ndcg@3"]["mean"] == line(found, "EASE").cells["ndcg@3"].mean
