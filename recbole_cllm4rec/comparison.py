@@ -2,13 +2,14 @@
 
 import os
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -24,6 +25,24 @@ from recbole_cllm4rec.report.comparison import write_comparison
 from recbole_cllm4rec.report.result import result_path
 from recbole_cllm4rec.report.rows import Row, read_result, read_rows
 from recbole_cllm4rec.report.table import Table
+
+
+class Asked(NamedTuple):
+    """A row as the command line names it: ``MODEL``, ``MODEL:VARIANT``, ``MODEL@SEEDS``, ``MODEL:VARIANT@SEEDS``."""
+
+    model: str
+    variant: str
+    seeds: int
+
+    @property
+    def row(self) -> str:
+        """Its name: that of the variant, as papers call their ablations, or else of the model."""
+        return self.variant or self.model
+
+    @property
+    def overrides(self) -> dict[str, str]:
+        """What makes it a variant."""
+        return {"variant": self.variant} if self.variant else {}
 
 
 @dataclass(frozen=True)
@@ -61,10 +80,10 @@ def compare(
 ) -> tuple[Table, list[Path]]:
     """Train and test ``models`` with ``seeds`` seeds each, the first being ``seed``; the table and its files.
 
-    A model is ``NAME`` or ``NAME:VARIANT``, whose row has the name of the variant. Each of ``overrides`` goes to the
-    models that have it. Every row is audited for leaks before it is run. What is there already, of the same
-    configuration and split, is not repeated; what fails leaves its reason in its row. The others are tested against
-    ``reference``, the first row unless said.
+    A model is ``NAME`` or ``NAME:VARIANT``, whose row has the name of the variant; ``NAME@2`` has two seeds whatever
+    ``seeds`` is. Each of ``overrides`` goes to the models that have it. Every row is audited for leaks before it is
+    run. What is there already, of the same configuration and split, is not repeated; what fails leaves its reason in
+    its row. The others are tested against ``reference``, the first row unless said.
 
     Raises :class:`UserError` for models and options that nobody has, and for results of another split.
     """
@@ -75,12 +94,14 @@ def compare(
     entry, config, _ = fitting("Pop", dataset, config_files, overrides)  # what the rows have in common
     fingerprints = split(config, entry.dataset(config)).fingerprints
     audits = [_audit_of(jobs[0]) for jobs in rows.values()]
-    errors = _run_all([*audits, *(job for jobs in zip(*rows.values(), strict=True) for job in jobs)], fingerprints)
+    runs = [job for jobs in zip_longest(*rows.values()) for job in jobs if job]  # all of the first seed, then the next
+    errors = _run_all([*audits, *runs], fingerprints)
     done = read_rows({name: [job.path for job in jobs] for name, jobs in rows.items() if name not in errors})
     found = {row.name: row for row in done} | {name: Row(name, [], {}, why) for name, why in errors.items()}
     audited = summary({job.row: read_audit(job.path)["verdicts"] for job in audits if job.row not in errors})
     what = [found[name] for name in rows], reference, _columns(config, done), dataset, command, audited
-    return tabulate(*what), write_comparison(Path(config["result_dir"]) / dataset, *what)
+    table = tabulate(*what)
+    return table, write_comparison(Path(config["result_dir"]) / dataset, table)
 
 
 def fitting(
@@ -101,14 +122,23 @@ def fitting(
 def _plan(
     models: Sequence[str], dataset: str, seeds: int, files: Sequence[str | Path], overrides: Mapping[str, Any]
 ) -> dict[str, list[Job]]:
-    """Row -> its runs, one a seed."""
-    named = _named(models)
-    rows = {
-        name: [_job(name, model, dataset, files, overrides, number) for number in range(seeds)]
-        for name, model in named.items()
-    }
-    _check_heard(named.values(), dataset, files, overrides)
+    """Row -> its runs, one a seed. Raises :class:`UserError` for two rows of one name."""
+    rows: dict[str, list[Job]] = {}
+    for asked in (read_model(text, seeds) for text in models):
+        if asked.row in rows:
+            raise UserError(f"models has {asked.row!r} twice: give a row once")
+        rows[asked.row] = [_job(asked, dataset, files, overrides, number) for number in range(asked.seeds)]
+    _check_heard(models, dataset, files, overrides)
     return rows
+
+
+def read_model(text: str, seeds: int) -> Asked:
+    """What ``text`` asks for, with ``seeds`` where it names no number. Raises :class:`UserError` for another one."""
+    name, at, own = text.partition("@")
+    if at and not (own.isdecimal() and int(own)):
+        raise UserError(f"models has {text!r}: after @ stands the number of its seeds, as {name}@3")
+    model, _, variant = name.partition(":")
+    return Asked(model, variant, int(own) if at else seeds)
 
 
 def _columns(config: Config, rows: Sequence[Row]) -> list[str]:
@@ -118,35 +148,16 @@ def _columns(config: Config, rows: Sequence[Row]) -> list[str]:
     return [metric for metric in wanted if metric in measured] or sorted(measured) or wanted
 
 
-def _named(models: Sequence[str]) -> dict[str, tuple[str, dict[str, str]]]:
-    """Row -> its model and what makes it a variant. Raises :class:`UserError` for two rows of one name."""
-    named: dict[str, tuple[str, dict[str, str]]] = {}
-    for text in models:
-        model, _, variant = text.partition(":")
-        row = variant or model  # as the paper calls its ablations
-        if row in named:
-            raise UserError(f"models has {text!r} twice: give a row once")
-        named[row] = (model, {"variant": variant} if variant else {})
-    return named
-
-
-def _job(
-    row: str,
-    model: tuple[str, dict[str, str]],
-    dataset: str,
-    files: Sequence[str | Path],
-    overrides: Mapping[str, Any],
-    number: int,
-) -> Job:
-    name, variant = model
-    _, config, kept = fitting(name, dataset, files, {**overrides, **variant})
-    if lost := variant.keys() - kept.keys():
-        raise UserError(f"{name} has no variants: write {name} alone, not {name}:{variant[lost.pop()]}")
+def _job(asked: Asked, dataset: str, files: Sequence[str | Path], overrides: Mapping[str, Any], number: int) -> Job:
+    name = asked.model
+    _, config, kept = fitting(name, dataset, files, {**overrides, **asked.overrides})
+    if asked.variant and "variant" not in kept:
+        raise UserError(f"{name} has no variants: write {name} alone, not {name}:{asked.variant}")
     seed = config["seed"] + number
-    kept |= {"seed": seed, "run_name": row, "show_progress": False}
+    kept |= {"seed": seed, "run_name": asked.row, "show_progress": False}
     _, config = configure(name, dataset, files, kept)
-    path = result_path(Path(config["result_dir"]) / dataset, row, seed)
-    return Job(row, name, dataset, files, kept, config.digest(), path)
+    path = result_path(Path(config["result_dir"]) / dataset, asked.row, seed)
+    return Job(asked.row, name, dataset, files, kept, config.digest(), path)
 
 
 def _audit_of(job: Job) -> Job:
@@ -154,17 +165,14 @@ def _audit_of(job: Job) -> Job:
 
 
 def _check_heard(
-    models: Iterable[tuple[str, dict[str, str]]],
-    dataset: str,
-    files: Sequence[str | Path],
-    overrides: Mapping[str, Any],
+    models: Sequence[str], dataset: str, files: Sequence[str | Path], overrides: Mapping[str, Any]
 ) -> None:
     """Raise :class:`UserError` for an option that none of the models has."""
-    heard = [fitting(model, dataset, files, {**overrides, **variant})[2] for model, variant in models]
+    rows = [read_model(text, 1) for text in models]
+    heard = [fitting(asked.model, dataset, files, {**overrides, **asked.overrides})[2] for asked in rows]
     for key, value in overrides.items():
         if not any(key in kept for kept in heard):
-            first = next(iter(models))[0]
-            configure(first, dataset, files, {key: value})
+            configure(rows[0].model, dataset, files, {key: value})
 
 
 def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from recbole.utils import init_seed
+from recbole.utils import ModelType, init_seed
 
 from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
@@ -80,10 +80,7 @@ def run_with(entry: Entry, config: Config) -> dict[str, Any]:
         "split": fitted.parts.fingerprints,
         "history_mask": config["history_mask"],
         "backbone": _backbone(fitted.model, config),
-        "parameters": {
-            "trained": sum(p.numel() for p in fitted.model.parameters() if p.requires_grad),
-            "all": sum(p.numel() for p in fitted.model.parameters()),
-        },
+        "parameters": _parameters(fitted.model),
         "seconds": fitted.seconds,
         "peak_memory_gib": peak_memory(config["device"]),
         "device": str(config["device"]),
@@ -163,6 +160,16 @@ def _per_user(fitted: Fitted) -> dict[str, Any]:
         return {}
     data = fitted.parts.test._dataset
     return {"users": data.id2token(data.uid_field, fitted.parts.test.uid_list.numpy()).astype(str), **figures}
+
+
+def _parameters(model: Any) -> dict[str, int]:
+    """Numbers of parameters; none of models that are counted or solved, whose one parameter is for the optimiser."""
+    if model.type is ModelType.TRADITIONAL:
+        return {"trained": 0, "all": 0}
+    return {
+        "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "all": sum(p.numel() for p in model.parameters()),
+    }
 
 
 def _backbone(model: Any, config: Config) -> dict[str, Any] | None:

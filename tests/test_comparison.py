@@ -61,6 +61,12 @@ class TestRuns:
         assert found.head["seeds"] == [7, 8]
         assert line(found, "EASE").cells["ndcg@3"].std == 0
 
+    def test_a_model_may_have_seeds_of_its_own(self, ran: list[tuple[str, int]]) -> None:
+        found = table("EASE", "Pop@1", seeds=3, seed=7)
+        assert ran == [("EASE", 7), ("Pop", 7), ("EASE", 8), ("EASE", 9)]
+        assert line(found, "Pop").cells["ndcg@3"].std is None
+        assert line(found, "Pop").facts.seeds == [7]
+
     def test_what_is_finished_is_not_repeated(self, ran: list[tuple[str, int]]) -> None:
         table("EASE", "Pop")
         table("EASE", "Pop", seeds=2)
@@ -164,6 +170,9 @@ class TestRefusals:
         [
             (["EASE", "Popp"], {}, "no model is called 'Popp'"),
             (["EASE", "EASE"], {}, "models has 'EASE' twice"),
+            (["EASE", "EASE@2"], {}, "models has 'EASE' twice"),
+            (["EASE@two"], {}, "models has 'EASE@two': after @ stands the number of its seeds, as EASE@3"),
+            (["EASE@0"], {}, "models has 'EASE@0'"),
             (["EASE:tuned"], {}, "EASE has no variants: write EASE alone"),
             (["CLLM4Rec:LLM-CB"], {}, "CLLM4Rec has no variant 'LLM-CB'"),
             (["EASE", "Pop"], {"lambda_c": 1}, "'lambda_c' is an option of CLLM4Rec, not of EASE"),

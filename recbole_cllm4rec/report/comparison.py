@@ -19,22 +19,13 @@ _NAME = "comparison"
 _VERSIONS = ("recbole", "torch", "numpy")
 
 
-def write_comparison(
-    folder: Path,
-    rows: Sequence[Row],
-    reference: str,
-    metrics: Sequence[str],
-    dataset: str,
-    command: str,
-    audit: Sequence[str] = (),
-) -> list[Path]:
+def write_comparison(folder: Path, table: Table) -> list[Path]:
     """``folder/comparison.{csv,md,tex,png,svg,json}``, each as a whole; the paths of these.
 
-    Raises :class:`UserError` as :func:`compare`, where the ``comparison.json`` there is of another split, and where a
-    file cannot be written.
+    Raises :class:`UserError` where the ``comparison.json`` there is of another split, and where a file cannot be
+    written.
     """
-    table = compare(rows, reference, metrics, dataset, command, audit)
-    _check_earlier(folder / f"{_NAME}.json", common_split(rows))
+    _check_earlier(folder / f"{_NAME}.json", table.head)
     contents = {
         ".csv": as_csv(table).encode(),
         ".md": as_markdown(table).encode(),
@@ -123,17 +114,21 @@ def _commit(commit: dict[str, Any] | None) -> str:
     return f"{commit['hash']}{' with uncommitted changes' if commit['dirty'] else ''}"
 
 
-def _check_earlier(path: Path, shared: dict[str, str]) -> None:
+def _check_earlier(path: Path, head: dict[str, Any]) -> None:
     """Raise :class:`UserError` where the comparison at ``path`` is of another split or mask, or cannot be told."""
     if not path.exists():
         return
     remedy = "move it, or choose another result_dir"
     try:
-        head = json.loads(path.read_text(encoding="utf-8"))["head"]
-        earlier = {f"split.{part}": pairs for part, pairs in head["split"].items()}
-        earlier |= {"history_mask": head["history_mask"], "config.eval_args.mode.test": head["ranked_at_test"]}
+        earlier = _test(json.loads(path.read_text(encoding="utf-8"))["head"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} is no comparison that can be read: {remedy}") from None
-    for key, value in shared.items():
+    for key, value in _test(head).items():
         if earlier.get(key) != value:
             raise UserError(f"{path} is of another test, its {key} is {earlier.get(key)!r}, not {value!r}: {remedy}")
+
+
+def _test(head: dict[str, Any]) -> dict[str, str]:
+    """What was tested, of the head of a table."""
+    parts = {f"{part} part": pairs for part, pairs in head["split"].items()}
+    return parts | {key: head[key] for key in ("history_mask", "ranked_at_test")}
