@@ -45,6 +45,7 @@ def apply() -> None:
     current_grad_scaler()
     one_colour_wrapper()
     popularity_of_all_rows()
+    no_anomaly_detection()
 
 
 def numpy_aliases() -> None:
@@ -105,6 +106,18 @@ def popularity_of_all_rows() -> None:
     """
     if module := sys.modules.get("recbole.model.general_recommender.pop"):
         module.Pop.calculate_loss = _count
+
+
+def no_anomaly_detection() -> None:
+    """Importing any sequential model imports SINE (sequential_recommender/sine.py), which has autograd look for nan.
+
+    In every step of every model of the process: a third of SASRec's time. Turned off once; after that, who turns it on
+    means it.
+    """
+    module = sys.modules.get("recbole.model.sequential_recommender.sine")
+    if module and not isinstance(module.torch, _Overlay):
+        torch.autograd.set_detect_anomaly(False)
+        _overlay(module, "torch")
 
 
 def _count(self: Any, interaction: Any) -> torch.Tensor:

@@ -252,14 +252,19 @@ def test_handlers_of_others_stay_and_do_not_prevent_the_log(root: logging.Logger
     assert other in root.handlers
 
 
-def test_popularity_counts_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = "recbole.model.general_recommender.pop"
+def _imported_anew(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A copy of a module that no shim has seen, in place of the one there is."""
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)  # a copy of its own, as no shim has seen it
+    module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setitem(sys.modules, name, module)
+    return module
+
+
+def test_popularity_counts_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _imported_anew("recbole.model.general_recommender.pop", monkeypatch)
     rows = {"item": torch.tensor([1, 2, 1, 1])}
 
     def counted() -> list[int]:
@@ -270,6 +275,17 @@ def test_popularity_counts_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted() == [0, 1, 1, 0]
     compat.popularity_of_all_rows()
     assert counted() == [0, 3, 1, 0]
+
+
+def test_autograd_looks_for_nan_only_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.autograd.set_detect_anomaly(False):
+        _imported_anew("recbole.model.sequential_recommender.sine", monkeypatch)
+        assert torch.is_anomaly_enabled()
+        compat.no_anomaly_detection()
+        assert not torch.is_anomaly_enabled()
+        torch.autograd.set_detect_anomaly(True)
+        compat.no_anomaly_detection()
+        assert torch.is_anomaly_enabled()
 
 
 def test_apply_may_be_repeated() -> None:
