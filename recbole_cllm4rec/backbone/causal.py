@@ -34,9 +34,11 @@ class CausalBackbone(Backbone):
         """All states are read."""
         return Layout(words, np.arange(len(words)), words)
 
-    def word_logits(self, states: Tensor) -> Tensor:
-        """softmax(Z_t h), tied, or the learnt head where the backbone's own is not tied."""
-        return states @ self.word_embeddings.T if self.head is None else self.head(states.to(self.head.weight.dtype))
+    def word_head(self, states: Tensor) -> tuple[Tensor, Tensor, None]:
+        """softmax(Z_t h), tied, or the learnt head, in its own precision, where the backbone's own is not tied."""
+        if self.head is None:
+            return states, self.word_embeddings, None
+        return states.to(self.head.weight.dtype), self.head.weight, None
 
     def _attention_mask(self, mask: Tensor | None) -> None:
         """Padding stands at the right, where no causal state sees it."""

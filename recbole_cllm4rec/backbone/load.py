@@ -10,6 +10,7 @@ from urllib.request import getproxies
 
 import torch
 
+from recbole_cllm4rec.backbone.attention import use_fast_attention
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.causal import CausalBackbone
 from recbole_cllm4rec.backbone.encoder import EncoderBackbone
@@ -122,11 +123,13 @@ def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> 
     from transformers import AutoModel, AutoModelForCausalLM
 
     auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
+    if getattr(config, "activation_function", None) == "gelu_new":
+        config.activation_function = "gelu_pytorch_tanh"  # the same function in one kernel in place of eight
     if location is None:
-        return auto.from_config(config, dtype=dtype)
+        return use_fast_attention(auto.from_config(config, dtype=dtype))
     try:
         model, report = auto.from_pretrained(
-            location, dtype=dtype, local_files_only=_is_local(location), output_loading_info=True
+            location, config=config, dtype=dtype, local_files_only=_is_local(location), output_loading_info=True
         )
     except Exception as error:  # whatever a damaged file makes the library raise is the file's fault
         raise UserError(f"backbone weights in {location!r} cannot be read: {_first_line(error)}") from None
@@ -134,7 +137,7 @@ def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> 
     lacking = sorted(name for name in report["missing_keys"] if "pooler" not in name and "lm_head" not in name)
     if lacking:
         raise UserError(f"backbone weights in {location!r} lack {lacking[0]} ({len(lacking)} in all): save them anew")
-    return model
+    return use_fast_attention(model)
 
 
 def _is_local(location: str) -> bool:

@@ -1,8 +1,7 @@
 """Documents to batches: of like length, so that hardly a token is padding, in an order that is still random."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +21,8 @@ class Batch:
 
     ``ids`` [B, T] extended token ids; ``mask`` [B, T] true where a token is, None if all are; ``rows``, ``columns`` [R]
     where states are read; ``targets`` [P] the extended ids to be found; ``reads`` [P] the state, of the R, that each is
-    found from; ``entities`` [E] extended ids of all user and item tokens in prompts and main texts.
+    found from; ``entities`` [E] extended ids of all user and item tokens in prompts and main texts; ``whole`` how
+    many documents and targets the loss is a mean over, those of the batch that this one is a part of.
     """
 
     ids: Tensor
@@ -32,15 +32,45 @@ class Batch:
     targets: Tensor
     reads: Tensor
     entities: Tensor
+    whole: tuple[int, int]
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {name: None if t is None else t.to(device) for name, t in tensors.items()}
-        return Batch(**moved)
+        return replace(self, **{name: t.to(device) for name, t in vars(self).items() if isinstance(t, Tensor)})
+
+    def parts(self, max_tokens: int) -> Iterator["Batch"]:
+        """Batches of at most ``max_tokens`` padded tokens, one document at least; losses on them sum up to the whole's.
+
+        The user and item tokens stand in the first, since only their sum counts.
+        """
+        if self.ids.numel() <= max_tokens:
+            yield self
+            return
+        lengths = torch.full((len(self),), self.ids.shape[1]) if self.mask is None else self.mask.sum(dim=1)
+        entities = self.entities
+        for part in batches_by_length(lengths.numpy(), len(self), max_tokens):
+            yield self._part(torch.from_numpy(part), int(lengths[part].max()), entities)
+            entities = entities[:0]
+
+    def _part(self, documents: Tensor, width: int, entities: Tensor) -> "Batch":
+        place = torch.full((len(self),), -1)
+        place[documents] = torch.arange(len(documents))
+        states = place[self.rows] >= 0  # [R], those read in the part
+        found = states[self.reads]  # [P]
+        mask = None if self.mask is None else self.mask[documents, :width]
+        return Batch(
+            ids=self.ids[documents, :width],
+            mask=None if mask is None or mask.all() else mask,
+            rows=place[self.rows[states]],
+            columns=self.columns[states],
+            targets=self.targets[found],
+            reads=(states.cumsum(dim=0) - 1)[self.reads[found]],
+            entities=entities,
+            whole=self.whole,
+        )
 
 
 def collate(documents: Sequence[Document], layouts: Sequence[Layout], n_words: int) -> Batch:
@@ -71,6 +101,7 @@ def collate(documents: Sequence[Document], layouts: Sequence[Layout], n_words: i
         targets=_tensor(targets),
         reads=_tensor(reads),
         entities=torch.from_numpy(tokens[tokens >= n_words]),
+        whole=(len(documents), sum(len(layout.targets) for layout in layouts)),
     )
 
 

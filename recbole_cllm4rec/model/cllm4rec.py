@@ -94,9 +94,9 @@ class CLLM4Rec(GeneralRecommender):
 
     def collaborative_loss(self, batch: Batch) -> Tensor:
         """Items from the items before or around them (the paper's L-step and finetuning objectives)."""
-        targets = batch.targets - self.vocabulary.item(0)
+        targets = batch.targets - self.vocabulary.item(1)  # RecBole's padding item is never a target
         states = self.states(batch, self.collaborative)
-        likelihood = negative_log_likelihood(states, self.item_logits, batch.reads, targets, self.n_items)
+        likelihood = negative_log_likelihood(states, self.collaborative.items[1:], batch.reads, targets)
         return self._regularised(likelihood, batch, self.collaborative, self.content)
 
     def content_loss(self, batch: Batch, regularised: bool = True) -> Tensor:
@@ -105,10 +105,8 @@ class CLLM4Rec(GeneralRecommender):
         Without regularisation it is the warm-up, when no collaborative view is there yet to be followed.
         """
         assert self.content is not None, "LLM-CF has no content stage"
-        states = self.states(batch, self.content)
-        likelihood = negative_log_likelihood(
-            states, self.backbone.word_logits, batch.reads, batch.targets, self.vocabulary.n_words
-        )
+        states, weight, bias = self.backbone.word_head(self.states(batch, self.content))
+        likelihood = negative_log_likelihood(states, weight, batch.reads, batch.targets, bias)
         return self._regularised(likelihood, batch, self.content, self.collaborative if regularised else None)
 
     @torch.no_grad()
@@ -163,4 +161,4 @@ class CLLM4Rec(GeneralRecommender):
         if other is not None:
             penalty = mutual_regularisation(own.table, other.table, batch.entities - self.vocabulary.n_words)
         scope = self.options.loss_scope
-        return total_loss(likelihood, penalty, self.options.lambda_c, len(batch), len(batch.targets), scope)
+        return total_loss(likelihood, penalty, self.options.lambda_c, *batch.whole, scope)

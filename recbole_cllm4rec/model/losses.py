@@ -1,49 +1,87 @@
 """The two terms of every loss of CLLM4Rec: a likelihood and the mutual regularisation."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 LOGITS = 16_000_000
-"""Scores held at once, in float32 64 MB: above that the likelihood goes in chunks that are recomputed backwards."""
+"""Scores held at once, in float32 64 MB: the likelihood goes through the states in chunks of no more."""
 
 Scope = Literal["per-document", "per-token"]
 
 
 def negative_log_likelihood(
-    states: Tensor, head: Callable[[Tensor], Tensor], reads: Tensor, targets: Tensor, n_classes: int
+    states: Tensor, weight: Tensor, reads: Tensor, targets: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """−Σ_p ln softmax(head(h))[target_p], h being state ``reads[p]``; a scalar.
+    """−Σ_p ln softmax(W h + b)[target_p], h being state ``reads[p]``; a scalar in float32.
 
-    ``states`` [R, K]; ``head`` gives logits [R, ``n_classes``]; ``reads`` [P] ascending indices of states; ``targets``
-    [P]. With one read for many targets this is the multinomial likelihood of the paper's finetuning, with one for each
-    the token-by-token likelihood of a main text in its L- and C-steps.
+    ``states`` [R, K]; ``weight`` W [C, K], of any precision, is multiplied in that of the states; ``bias`` b [C];
+    ``reads`` [P] ascending indices of states; ``targets`` [P] classes. With one read for many targets this is the
+    multinomial likelihood of the paper's finetuning, with one for each the token-by-token likelihood of a main text in
+    its L- and C-steps.
     """
-    rows = max(1, LOGITS // n_classes)
-    if len(states) <= rows:
-        return _chunk_likelihood(states, reads, targets, head)
-    starts = torch.arange(0, len(states), rows, device=reads.device)
-    edges = [*torch.searchsorted(reads, starts).tolist(), len(reads)]
-    total = states.new_zeros((), dtype=torch.float32)
-    for k, start in enumerate(starts.tolist()):
-        part = slice(edges[k], edges[k + 1])
-        total = total + checkpoint(
-            _chunk_likelihood,
-            states[start : start + rows],
-            reads[part] - start,
-            targets[part],
-            head,
-            use_reentrant=False,
-        )
-    return total
+    return _Likelihood.apply(states, weight, bias, reads, targets)  # type: ignore[no-untyped-call]
 
 
-def _chunk_likelihood(states: Tensor, reads: Tensor, targets: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
-    logits = head(states).float()  # [R, n_classes]
-    return (logits.logsumexp(dim=1)[reads] - logits[reads, targets]).sum()
+class _Likelihood(torch.autograd.Function):
+    """The likelihood and its gradient in one go over chunks of states, so that no logits wait for a backward pass.
+
+    With n_r targets in state r and p_r = softmax(W h_r + b), the gradient by the logits is n_r p_r − Σ_p onehot: the
+    chunk's own logits, overwritten. A frozen head takes two products a chunk, a learnt one three. torch's
+    ``linear_cross_entropy`` does the same with one target a state, not the many of a question.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, reads: Tensor, targets: Tensor
+    ) -> Tensor:
+        W = weight.to(states.dtype)  # [C, K]
+        wanted: list[Tensor | None] = [
+            torch.zeros_like(t, dtype=torch.float32) if t is not None and needed else None
+            for t, needed in zip((weight, bias), ctx.needs_input_grad[1:3], strict=True)
+        ]
+        by_states = torch.empty_like(states)
+        total = states.new_zeros((), dtype=torch.float32)
+        for rows, chunk, part in _chunks(len(states), len(weight), reads, targets):
+            logits = states[rows] @ W.T
+            # [r, C], overwritten from here on
+            log_p = torch.log_softmax(logits if bias is None else logits + bias, dim=1, dtype=torch.float32)
+            total -= log_p[chunk, part].sum()
+            if not any(ctx.needs_input_grad):
+                continue
+            counts = torch.bincount(chunk, minlength=len(logits))
+            by_logits = log_p.exp_()
+            if len(part) != len(counts) or counts.max() > 1:
+                by_logits *= counts[:, None]
+            by_logits.index_put_((chunk, part), by_logits.new_full((), -1.0), accumulate=True)
+            by_products = by_logits.to(states.dtype)
+            by_states[rows] = by_products @ W
+            if wanted[0] is not None:
+                wanted[0] += by_products.T @ states[rows]
+            if wanted[1] is not None:
+                wanted[1] += by_logits.sum(dim=0)
+        ctx.save_for_backward(by_states, *wanted)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients  # of the scalar: the share of the likelihood in the loss
+        by_inputs = [None if saved is None else (gradient * saved).to(saved.dtype) for saved in ctx.saved_tensors]
+        return *by_inputs, None, None
+
+
+def _chunks(n_states: int, n_classes: int, reads: Tensor, targets: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """States in turn, and the targets that are read from them: a slice of states, ``reads`` counted in it, ``targets``.
+
+    No chunk has more than ``LOGITS`` logits, unless one state has.
+    """
+    size = max(1, LOGITS // n_classes)
+    starts = range(0, n_states, size)
+    edges = torch.searchsorted(reads, torch.tensor([*starts, n_states], device=reads.device)).tolist()
+    for start, first, end in zip(starts, edges[:-1], edges[1:], strict=True):
+        yield slice(start, start + size), reads[first:end] - start, targets[first:end]
 
 
 def mutual_regularisation(own: Tensor, other: Tensor, rows: Tensor) -> Tensor:

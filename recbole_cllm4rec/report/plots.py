@@ -17,8 +17,8 @@ from recbole_cllm4rec.report.table import Cell, Line, Table
 Look: TypeAlias = dict[str, Any]
 
 # Blue and vermillion of Okabe and Ito, apart for colour-blind eyes; shapes carry the meaning, also in grey.
-_INK, _ACCENT = "#0072B2", "#D55E00"
-_STYLE: Sequence[str | Path | dict[str, Any]] = [
+INK, ACCENT = "#0072B2", "#D55E00"
+STYLE: Sequence[str | Path | dict[str, Any]] = [
     "default",  # whatever a matplotlibrc on this machine says
     {
         "svg.hashsalt": "recbole_cllm4rec",
@@ -33,8 +33,8 @@ _STYLE: Sequence[str | Path | dict[str, Any]] = [
         "text.parse_math": False,  # a dollar in a name is a dollar
     },
 ]
-_MEASURED: Look = {"marker": "o", "color": _INK, "markersize": 4}
-_REFERENCE: Look = {"marker": "D", "color": _ACCENT, "markersize": 5.5}
+_MEASURED: Look = {"marker": "o", "color": INK, "markersize": 4}
+_REFERENCE: Look = {"marker": "D", "color": ACCENT, "markersize": 5.5}
 # A ring around what was measured, not a disc over it.
 _PRINTED: Look = {"marker": "o", "color": "0.2", "markerfacecolor": "none", "markersize": 7, "zorder": 3}
 _CURVES: list[Look] = [
@@ -51,7 +51,7 @@ def comparison_chart(table: Table) -> dict[str, bytes]:
     names = _order(table)
     n = len(table.metrics)
     shape = -(-n // _PANELS), min(n, _PANELS)
-    with style.context(_STYLE):
+    with style.context(STYLE):
         size = (2 + 2.2 * shape[1], shape[0] * (1 + 0.24 * len(names)) + 0.6)
         figure = Figure(size, layout="constrained")
         panels = figure.subplots(*shape, sharey=True, squeeze=False).flatten()
@@ -61,7 +61,7 @@ def comparison_chart(table: Table) -> dict[str, bytes]:
             axes.remove()
         figure.suptitle(table.head["dataset"])
         figure.legend(handles=_legend(table), loc="outside lower center", ncols=3, frameon=False)
-        return _files(figure)
+        return as_files(figure)
 
 
 def validation_curves(result: Mapping[str, Any]) -> dict[str, bytes]:
@@ -74,7 +74,7 @@ def validation_curves(result: Mapping[str, Any]) -> dict[str, bytes]:
         stages.setdefault(record["stage"], []).append(record)
     if not stages:
         return {}
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure = Figure((3.6 * len(stages), 3), layout="constrained")
         panels = figure.subplots(1, len(stages), squeeze=False)[0]
         for axes, (name, records) in zip(panels, stages.items(), strict=True):
@@ -85,7 +85,7 @@ def validation_curves(result: Mapping[str, Any]) -> dict[str, bytes]:
             else:
                 _losses(axes, records)
         figure.suptitle(f"{result['run']}, seed {result['seed']}, {result['dataset']}")
-        return _files(figure)
+        return as_files(figure)
 
 
 def _order(table: Table) -> list[str]:
@@ -126,7 +126,7 @@ def _dots(axes: Axes, table: Table, metric: str, names: Sequence[str]) -> None:
 def _dot(axes: Axes, cell: Cell, y: int, is_reference: bool) -> None:
     look = _REFERENCE if is_reference else _MEASURED
     if is_reference:
-        axes.axvline(cell.mean, color=_ACCENT, linewidth=0.8, linestyle="--")
+        axes.axvline(cell.mean, color=ACCENT, linewidth=0.8, linestyle="--")
     axes.errorbar(cell.mean, y, xerr=cell.half_width, capsize=2, elinewidth=1.2, **look)
 
 
@@ -143,7 +143,7 @@ def _legend(table: Table) -> list[Line2D]:
 def _scores(axes: Axes, records: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> None:
     scored = [record for record in records if "valid score" in record]
     epochs, scores = [record["epoch"] + 1 for record in scored], [record["valid score"] for record in scored]
-    axes.plot(epochs, scores, color=_INK, **_CURVES[0])
+    axes.plot(epochs, scores, color=INK, **_CURVES[0])
     axes.set_ylabel(f"{result['config']['valid_metric']}, validation")
     best = kept(result)
     if best in scored:
@@ -156,12 +156,13 @@ def _losses(axes: Axes, records: Sequence[Mapping[str, Any]]) -> None:
     epochs = [record["epoch"] + 1 for record in records]
     for number, name in enumerate(names):
         look = _CURVES[number % len(_CURVES)]
-        axes.plot(epochs, [record[name] for record in records], color=(_INK, _ACCENT)[number % 2], label=name, **look)
+        axes.plot(epochs, [record[name] for record in records], color=(INK, ACCENT)[number % 2], label=name, **look)
     axes.set_ylabel("training loss")
     axes.legend(frameon=False)
 
 
-def _files(figure: Figure) -> dict[str, bytes]:
+def as_files(figure: Figure) -> dict[str, bytes]:
+    """File suffix -> content, with nothing in it that another day would change."""
     contents = {}
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
         file = io.BytesIO()

@@ -47,11 +47,10 @@ def estimate(stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: in
 
 
 def _epoch_seconds(current: Pass, device: torch.device, rng: np.random.Generator) -> float:
-    batch = max(islice(current.batches(rng), POOL), key=lambda batch: batch.ids.numel()).to(device)
-    current.loss(batch).backward()  # a first run pays for what later ones find ready
+    batch = max(islice(current.batches(rng), POOL), key=lambda batch: batch.ids.numel())
+    current.backward(batch, device)  # a first run pays for what later ones find ready
     start = perf_counter()
-    current.loss(batch).backward()
-    _wait(device)
+    current.backward(batch, device)
     seconds = perf_counter() - start
     current.optimiser.zero_grad()
     # A batch holds documents of one length; what an epoch costs goes by tokens.

@@ -21,6 +21,9 @@ from recbole_cllm4rec.corpus.documents import (
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 
+CPU_TOKENS = 4096
+"""Padded tokens whose activations a CPU holds at once: its matrix products gain nothing by more."""
+
 LayOut = Callable[[Document, np.random.Generator], Layout]
 Loss = Callable[[Batch], Tensor]
 
@@ -50,6 +53,16 @@ class Pass:
         """One epoch."""
         visits = rng.permutation(len(self.documents))[: len(self)]
         return draw_batches(self.documents, visits, self.lay_out, self.n_words, self.batch_size, self.max_tokens, rng)
+
+    def backward(self, batch: Batch, device: torch.device) -> float:
+        """The loss on a batch; its gradients are added to those that are there, a part of the batch after another."""
+        parts = batch.parts(CPU_TOKENS) if device.type == "cpu" else [batch]
+        total = 0.0
+        for part in parts:
+            loss = self.loss(part.to(device))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        return total
 
 
 @dataclass(frozen=True)

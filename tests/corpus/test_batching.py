@@ -55,6 +55,7 @@ class TestCollate:
         assert batch.reads.tolist() == [0, 1, 2, 3]
         assert batch.entities.tolist() == [10, 11, 12, 13]  # 13 too, though it is not fed in
         assert len(batch) == 2
+        assert batch.whole == (2, 4)
 
     def test_recommendation_reads_once_for_all_targets(self):
         documents = [
@@ -82,9 +83,43 @@ class TestCollate:
         layouts = [Layout(array(10), array(0), array()), Layout(array(10, 1), array(1), array())]
         for batch in (collate([document], layouts[:1], 10), collate([document, document], layouts, 10)):
             moved = batch.to(torch.device("meta"))
-            parts = [v for v in vars(moved).values() if v is not None]
+            parts = [v for v in vars(moved).values() if isinstance(v, torch.Tensor)]
             assert len(parts) == 6 + (batch.mask is not None)
             assert all(part.device.type == "meta" for part in parts)
+            assert moved.whole == batch.whole
+
+
+class TestParts:
+    DOCUMENTS = (
+        Document(array(10, 12, 13, 1), array(14, 12)),
+        Document(array(11, 1), array(12)),
+        Document(array(11, 13, 1), array(12, 13, 14)),
+    )
+
+    def parts(self, max_tokens: int) -> list[Batch]:
+        """Parts of questions of 4, 2 and 3 tokens."""
+        layouts = [Layout(prompt, array(len(prompt) - 1), main) for prompt, main in self.DOCUMENTS]
+        return list(collate(self.DOCUMENTS, layouts, n_words=10).parts(max_tokens))
+
+    def test_by_hand(self):
+        short, long = self.parts(6)
+        assert short.ids.tolist() == [[11, 1, 0], [11, 13, 1]]
+        assert short.mask.tolist() == [[True, True, False], [True, True, True]]
+        assert (short.rows.tolist(), short.columns.tolist()) == ([0, 1], [1, 2])
+        assert (short.targets.tolist(), short.reads.tolist()) == ([12, 12, 13, 14], [0, 1, 1, 1])
+        assert long.ids.tolist() == [[10, 12, 13, 1]]
+        assert long.mask is None
+        assert (long.rows.tolist(), long.columns.tolist()) == ([0], [3])
+        assert (long.targets.tolist(), long.reads.tolist()) == ([14, 12], [0, 0])
+        assert [len(part.entities) for part in (short, long)] == [12, 0]
+        assert short.whole == long.whole == (3, 6)
+
+    def test_what_fits_is_one_part(self):
+        (whole,) = self.parts(12)
+        assert whole.ids.tolist() == [[10, 12, 13, 1], [11, 1, 0, 0], [11, 13, 1, 0]]
+
+    def test_a_document_that_is_too_long_is_a_part(self):
+        assert [part.ids.shape for part in self.parts(1)] == [(1, 2), (1, 3), (1, 4)]
 
 
 class TestBatchesByLength:

@@ -23,7 +23,7 @@ HEAD = tensor(K, CLASSES, seed=1)
 
 def likelihood(states: torch.Tensor, reads: list[int], targets: list[int], head: torch.Tensor = HEAD) -> torch.Tensor:
     indices = (torch.tensor(numbers, dtype=torch.long) for numbers in (reads, targets))
-    return negative_log_likelihood(states, lambda h: h @ head, *indices, CLASSES)
+    return negative_log_likelihood(states, head.T, *indices)
 
 
 def expected(states: torch.Tensor, reads: list[int], targets: list[int]) -> float:
@@ -71,16 +71,51 @@ class TestLikelihood:
             torch.testing.assert_close(chunked, whole)
 
     def test_chunks_hold_no_more_logits_than_allowed(self, monkeypatch):
-        monkeypatch.setattr(losses, "LOGITS", 2 * CLASSES + 1)
         rows = []
 
-        def head(h: torch.Tensor) -> torch.Tensor:
-            rows.append(len(h))
-            return h @ HEAD
+        def log_softmax(logits: torch.Tensor, **options) -> torch.Tensor:
+            rows.append(len(logits))
+            return logits.log_softmax(**options)
 
-        states = tensor(5, K, seed=2)
-        negative_log_likelihood(states, head, torch.arange(5), torch.zeros(5, dtype=torch.long), CLASSES)
+        monkeypatch.setattr(losses, "LOGITS", 2 * CLASSES + 1)
+        monkeypatch.setattr(losses.torch, "log_softmax", log_softmax)
+        likelihood(tensor(5, K, seed=2), list(range(5)), [0] * 5).backward()
         assert rows == [2, 2, 1]
+
+    @given(
+        targets=st.lists(st.lists(st.integers(0, CLASSES - 1), max_size=4), min_size=1, max_size=9),
+        share=st.sampled_from([1.0, 0.25]),
+        learnt=st.sets(st.sampled_from(["states", "weight", "bias"]), min_size=1),
+    )
+    def test_value_and_gradients_are_those_of_the_plain_formula(self, targets, share, learnt):
+        reads = torch.tensor([read for read, of_one in enumerate(targets) for _ in of_one], dtype=torch.long)
+        flat = torch.tensor([target for of_one in targets for target in of_one], dtype=torch.long)
+        results = []
+        for fast in (True, False):
+            inputs = {"states": (len(targets), K), "weight": (CLASSES, K), "bias": (CLASSES,)}
+            h, W, b = (
+                tensor(*shape, seed=seed).detach().requires_grad_(name in learnt)
+                for seed, (name, shape) in enumerate(inputs.items())
+            )
+            if fast:
+                loss = negative_log_likelihood(h, W, reads, flat, b)
+            else:
+                loss = -(h @ W.T + b).log_softmax(dim=1)[reads, flat].sum()
+            (share * loss).backward()
+            results.append([loss.detach(), *(t.grad for t in (h, W, b))])
+        for mine, plain in zip(*results, strict=True):
+            assert (mine is None) == (plain is None)
+            if plain is not None:
+                torch.testing.assert_close(mine, plain, rtol=1e-3, atol=1e-5)
+
+    def test_a_learnt_head_gets_its_gradient_in_float32(self):
+        states, weight = tensor(3, K, seed=2).detach().bfloat16(), tensor(CLASSES, K, seed=1)
+        reads, targets = torch.arange(3), torch.tensor([4, 0, 0])
+        negative_log_likelihood(states, weight, reads, targets).backward()
+        exact = tensor(CLASSES, K, seed=1)
+        negative_log_likelihood(states.float(), exact, reads, targets).backward()
+        assert weight.grad.dtype == torch.float32
+        torch.testing.assert_close(weight.grad, exact.grad, rtol=0.02, atol=0.02)
 
     def test_half_precision_states_are_summed_in_float32(self):
         states = tensor(3, K, seed=2).detach().bfloat16()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recbole_cllm4rec.backbone.base import Layout
 from recbole_cllm4rec.corpus.documents import Document, Texts
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.training import stages as stages_module
 from recbole_cllm4rec.training.stages import Pass, Stage
 
 Plan = list[tuple[str, int, list[str], bool]]
@@ -29,6 +30,26 @@ VARIANTS: dict[str, Plan] = {
     "LLM-FixOrd": PAPER,
     "LLM-PreRec": [CONTENT, ("pretraining", 100, ["collaborative", "content"], True)],
 }
+
+
+@pytest.mark.parametrize("changes", [{}, {"loss_scope": "per-token"}, {"train_backbone": True}])
+def test_gradients_in_parts_are_those_of_the_whole_batch(checkpoint, changes, monkeypatch):
+    config = toy.options(checkpoint, lambda_c=3.0, **changes)
+    model = toy.build(config).eval()  # without dropout
+    model.content.table.data.mul_(2)  # the views differ, so that there is something to regularise
+    for current in [current for stage in toy.stages(config, model) for current in stage.passes]:
+        (batch,) = current.batches(np.random.default_rng(0))
+        results = []
+        for tokens in (10**6, 1):
+            monkeypatch.setattr(stages_module, "CPU_TOKENS", tokens)
+            model.zero_grad()
+            loss = current.backward(batch, torch.device("cpu"))
+            results.append((loss, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
+        (whole, gradients), (parts, summed) = results
+        assert parts == pytest.approx(whole, rel=1e-5)
+        assert gradients.keys() == summed.keys()
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(summed[name], gradient, rtol=1e-3, atol=1e-6)
 
 
 def built(folder, corpus=toy.CORPUS, **changes) -> list[Stage]:

@@ -1,0 +1,54 @@
+"""The reference against the package: other ways to one and the same loss."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from recbole.data.interaction import Interaction
+
+from benchmarks.cases import _drawn
+from benchmarks.run import prepare
+from recbole_cllm4rec.corpus.batching import collate
+
+PASSES = ["content", "collaborative", "recommendation"]
+
+
+@pytest.fixture
+def both(location, lengths, settings):
+    """A workload and its reference, the two views apart so that there is something to regularise."""
+    workload, reference = prepare(location, lengths, settings, lambda_c=3.0)
+    for ours, plain in (("collaborative", 30.0), ("content", 50.0)):
+        with torch.no_grad():
+            getattr(workload.model, ours).table.mul_(plain)
+            for table in getattr(reference, ours).parameters():
+                table.mul_(plain)
+    return SimpleNamespace(workload=workload, reference=reference)
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_loss_and_gradients_are_the_packages(both, name):
+    current = both.workload.passes[name]
+    documents, layouts = _drawn(current, range(9), np.random.default_rng(0))
+    assert len({len(layout.ids) for layout in layouts}) > 1  # there is padding
+    n_words, n_users = both.workload.vocabulary.n_words, both.workload.vocabulary.n_users
+    both.workload.model.zero_grad()
+    mine = current.loss(collate(documents, layouts, n_words))
+    mine.backward()
+    plain = getattr(both.reference, f"{name}_loss")(documents, layouts)
+    plain.backward()
+    assert plain.item() == pytest.approx(mine.item(), rel=1e-4)
+    view = "content" if name == "content" else "collaborative"
+    gradient = getattr(both.workload.model, view).table.grad
+    tables = getattr(both.reference, view)
+    assert gradient.abs().max() > 0
+    for rows, table in ((gradient[:n_users], tables.users), (gradient[n_users:], tables.items)):
+        torch.testing.assert_close(table.weight.grad, rows, rtol=1e-3, atol=1e-5)
+
+
+def test_scores_are_the_packages(both):
+    model = both.workload.model.eval()
+    users = torch.arange(1, 26)
+    mine = model.full_sort_predict(Interaction({"user": users})).view(len(users), -1)
+    layouts = [model.backbone.lay_out_question(*model.prediction(int(user))) for user in users]
+    torch.testing.assert_close(both.reference.scores(layouts), mine, rtol=1e-3, atol=1e-3)
