@@ -20,28 +20,11 @@ from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
+from recbole_cllm4rec.model.sampling import sample_items
+from recbole_cllm4rec.model.view import LAZY_LEARNER, View
 from recbole_cllm4rec.options import read_options
 
-INITIAL_SCALE = 0.02
-"""Standard deviation of random tokens, that of the word embeddings of GPT-2 and BERT at their own start."""
-
-
 NOTHING = np.empty(0, dtype=np.int64)
-
-
-class View(nn.Module):
-    """The embeddings of one view, z_l or z_c: a row a user, then a row an item [I + J, K], always float32."""
-
-    def __init__(self, vocabulary: ExtendedVocabulary, hidden_size: int):
-        super().__init__()
-        n_tokens = vocabulary.n_users + vocabulary.n_items
-        self.table = nn.Parameter(torch.randn(n_tokens, hidden_size) * INITIAL_SCALE)
-        self.n_users = vocabulary.n_users
-
-    @property
-    def items(self) -> Tensor:
-        """Rows of the items [J, K], the tied item head."""
-        return self.table[self.n_users :]
 
 
 class CLLM4Rec(GeneralRecommender):
@@ -68,10 +51,12 @@ class CLLM4Rec(GeneralRecommender):
         ).to(self.device)
         self.corpus: Corpus = dataset.corpus()
         self.vocabulary = ExtendedVocabulary(self.backbone.vocabulary_size, self.corpus.n_users, self.corpus.n_items)
-        self.collaborative = View(self.vocabulary, self.backbone.hidden_size).to(self.device)
+        sparse = config["learner"] == LAZY_LEARNER
+        self.collaborative = View(self.vocabulary, self.backbone.hidden_size, sparse).to(self.device)
         self.content = (
-            View(self.vocabulary, self.backbone.hidden_size).to(self.device) if options.content_view else None
+            View(self.vocabulary, self.backbone.hidden_size, sparse).to(self.device) if options.content_view else None
         )
+        self.samples_items = self.n_items - 1 > options.sampled_above
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
@@ -83,7 +68,7 @@ class CLLM4Rec(GeneralRecommender):
         n_words = self.vocabulary.n_words
         words = nn.functional.embedding(batch.ids.clamp(max=n_words - 1), self.backbone.word_embeddings)  # [B, T, K]
         where = (batch.ids >= n_words).nonzero(as_tuple=True)
-        tokens = nn.functional.embedding(batch.ids[where] - n_words, view.table)
+        tokens = view(batch.ids[where] - n_words)
         embeddings = words.index_put(where, tokens.to(words.dtype))
         return self.backbone(embeddings, batch.mask)[batch.rows, batch.columns]
 
@@ -96,7 +81,10 @@ class CLLM4Rec(GeneralRecommender):
         """Items from the items before or around them (the paper's L-step and finetuning objectives)."""
         targets = batch.targets - self.vocabulary.item(0)
         states = self.states(batch, self.collaborative)
-        likelihood = negative_log_likelihood(states, self.item_logits, batch.reads, targets, self.n_items)
+        if self.samples_items:
+            likelihood = self._sampled_likelihood(states, batch.reads, targets)
+        else:
+            likelihood = negative_log_likelihood(states, self.item_logits, batch.reads, targets, self.n_items)
         return self._regularised(likelihood, batch, self.collaborative, self.content)
 
     def content_loss(self, batch: Batch, regularised: bool = True) -> Tensor:
@@ -137,7 +125,7 @@ class CLLM4Rec(GeneralRecommender):
     @torch.no_grad()
     def start_from_text(self, show_progress: bool) -> None:
         """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
-        table = self.collaborative.table
+        view = self.collaborative
         found, tokens = self._tokens(self.corpus.item_texts, "items", show_progress)
         if not len(found):
             raise UserError(
@@ -145,11 +133,21 @@ class CLLM4Rec(GeneralRecommender):
             )
         if len(found) < self.n_items - 1:
             self.logger.info(f"{self.n_items - 1 - len(found)} items have no text; their tokens start at random")
-        table[self.n_users + found] = tokens
+        view.items[found] = tokens
         found, tokens = self._tokens(self.corpus.user_texts, "users", show_progress)
-        table[found] = tokens
+        view.users[found] = tokens
         if self.content is not None:
-            self.content.table.copy_(table)
+            self.content.load_state_dict(view.state_dict())
+
+    def _sampled_likelihood(self, states: Tensor, reads: Tensor, targets: Tensor) -> Tensor:
+        """The likelihood with Z_l^v h of some items alone, the targets [P] of the batch among them."""
+        sample = sample_items(targets, self.n_items, self.options.n_sampled)
+        rows = self.collaborative.items_at(sample.items).to(states.dtype)  # [C, K]
+
+        def head(h: Tensor) -> Tensor:
+            return (h @ rows.T).float() + sample.corrections
+
+        return negative_log_likelihood(states, head, reads, sample.positions, len(rows))
 
     def _tokens(self, texts: Sequence[str], whose: str, show_progress: bool) -> tuple[Tensor, Tensor]:
         """Indices [M] of the texts that have a word, and a token for each [M, K]."""
@@ -161,6 +159,7 @@ class CLLM4Rec(GeneralRecommender):
     def _regularised(self, likelihood: Tensor, batch: Batch, own: View, other: View | None) -> Tensor:
         penalty = likelihood.new_zeros(())
         if other is not None:
-            penalty = mutual_regularisation(own.table, other.table, batch.entities - self.vocabulary.n_words)
+            tokens = batch.entities - self.vocabulary.n_words
+            penalty = mutual_regularisation(own(tokens), other(tokens))
         scope = self.options.loss_scope
         return total_loss(likelihood, penalty, self.options.lambda_c, len(batch), len(batch.targets), scope)

@@ -46,12 +46,12 @@ def _chunk_likelihood(states: Tensor, reads: Tensor, targets: Tensor, head: Call
     return (logits.logsumexp(dim=1)[reads] - logits[reads, targets]).sum()
 
 
-def mutual_regularisation(own: Tensor, other: Tensor, rows: Tensor) -> Tensor:
-    """½ Σ_e ‖own_e − sg(other_e)‖² over the tokens ``rows`` [E], as the paper's L- and C-steps have it; a scalar.
+def mutual_regularisation(own: Tensor, other: Tensor) -> Tensor:
+    """½ Σ_e ‖own_e − sg(other_e)‖² over E tokens, as the paper's L- and C-steps have it; a scalar.
 
-    ``own``, ``other`` [I + J, K]: the two views' tables. Gradients flow into ``own`` alone.
+    ``own``, ``other`` [E, K]: the two views' rows of these tokens. Gradients flow into ``own`` alone.
     """
-    return (own[rows] - other.detach()[rows]).square().sum() / 2
+    return (own - other.detach()).square().sum() / 2
 
 
 def total_loss(
