@@ -9,21 +9,25 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
 from recbole_cllm4rec.backbone.sentences import encode_sentences
 from recbole_cllm4rec.corpus.batching import Batch, batches_by_length, collate
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
-from recbole_cllm4rec.corpus.text import Corpus
+from recbole_cllm4rec.corpus.text import Corpus, IntArray
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
+from recbole_cllm4rec.model.ranking import Ranking
 from recbole_cllm4rec.model.sampling import sample_items
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
 from recbole_cllm4rec.options import read_options
 
+USERS_AT_ONCE = 4096
+"""Users that are read before they are ranked, so that a batch holds histories of like length."""
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -102,20 +106,47 @@ class CLLM4Rec(GeneralRecommender):
     @torch.no_grad()
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for B users, in one forward pass a user [B · J]; the whole history is in the prompt."""
-        users = interaction[self.USER_ID].cpu().numpy()
-        documents = [self.prediction(int(user)) for user in users]
-        layouts = [self.backbone.lay_out_question(*document) for document in documents]
-        scores = torch.empty(len(users), self.n_items, device=self.device)
-        lengths = np.array([len(layout.ids) for layout in layouts])
-        for rows in batches_by_length(lengths, len(users), self.options.max_batch_tokens):
-            batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
-            scores[torch.from_numpy(rows)] = self.item_logits(self.states(batch.to(self.device), self.collaborative))
-        return scores.view(-1)
+        return self.item_logits(self.user_states(interaction[self.USER_ID].cpu().numpy())).view(-1)
 
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of B pairs [B]."""
         scores = self.full_sort_predict(interaction).view(-1, self.n_items)
         return scores.gather(1, interaction[self.ITEM_ID].view(-1, 1)).squeeze(1)
+
+    @torch.no_grad()
+    def recommend(
+        self, users: Sequence[int] | IntArray, k: int, exclude_history: bool = True, show_progress: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """The ``k`` best items of each of U users, best first: ids [U, k] and float32 scores [U, k], in internal ids.
+
+        Memory does not grow with users times items. ``exclude_history``: leave out the items of the training part. Ties
+        go to the lower id; where fewer than ``k`` items are left, the padding item with a score of −inf fills up.
+        """
+        training = self.training
+        self.eval()
+        ranking = Ranking(self.collaborative.items, self.backbone.dtype)
+        found = [(torch.empty(0, k, dtype=torch.long), torch.empty(0, k))]
+        with tqdm(total=len(users), desc="recommend", unit="user", disable=not show_progress) as bar:
+            for start in range(0, len(users), USERS_AT_ONCE):
+                some = np.asarray(users[start : start + USERS_AT_ONCE], dtype=np.int64)
+                known = [self.corpus.histories[user] for user in some] if exclude_history else None
+                items, scores = ranking.best(self.user_states(some), k, known)
+                found.append((items.cpu(), scores.cpu()))
+                bar.update(len(some))
+        self.train(training)
+        items, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return items, scores
+
+    def user_states(self, users: IntArray) -> Tensor:
+        """What the item head reads to score each of B users [B, K]."""
+        documents = [self.prediction(int(user)) for user in users]
+        layouts = [self.backbone.lay_out_question(*document) for document in documents]
+        states = torch.empty(len(users), self.backbone.hidden_size, dtype=self.backbone.dtype, device=self.device)
+        lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
+        for rows in batches_by_length(lengths, len(users), self.options.max_batch_tokens):
+            batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
+            states[torch.from_numpy(rows)] = self.states(batch.to(self.device), self.collaborative)
+        return states
 
     def prediction(self, user: int) -> Document:
         """What the backbone reads to score a user: the whole training history, or as much of it as there is room."""

@@ -11,6 +11,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.model import cllm4rec
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 
 INTERACTIONS = [
@@ -206,6 +207,54 @@ class TestPrediction:
         assert model.history_room == room > 7
         cut = toy.build(toy.options(gpt2, max_length=64 - room + 7), long)
         assert torch.equal(scores(cut, 1), scores(toy.build(toy.options(gpt2), short), 1))
+
+
+class TestRecommend:
+    def test_the_best_of_what_is_new_to_a_user(self, checkpoint):
+        model = build(checkpoint).eval()
+        items, found = model.recommend([2, 1, 2], 3)
+        ranking = scores(model, 2, 1, 2)
+        for row, known in enumerate(([3, 4], [1, 2, 3], [3, 4])):
+            ranking[row, known] = -torch.inf
+        expected = ranking.topk(3)
+        torch.testing.assert_close(found, expected.values)
+        left = found.isfinite()
+        assert left.tolist() == [[True] * 3, [True, True, False], [True] * 3]
+        assert torch.equal(items[left], expected.indices[left])
+        assert items[1, 2] == 0  # five items, three of them known
+
+    def test_histories_may_stay(self, gpt2):
+        model = build(gpt2)
+        items, _ = model.recommend(np.array([1]), 5, exclude_history=False)
+        assert sorted(items[0].tolist()) == [1, 2, 3, 4, 5]
+        assert model.training
+
+    def test_users_come_a_part_at_a_time(self, gpt2, monkeypatch):
+        model = build(gpt2).eval()
+        together = model.recommend([1, 2, 3], 2)
+        monkeypatch.setattr(cllm4rec, "USERS_AT_ONCE", 2)
+        for found, expected in zip(model.recommend([1, 2, 3], 2), together, strict=True):
+            torch.testing.assert_close(found, expected)
+
+    def test_nobody_is_recommended_nothing(self, gpt2):
+        assert [part.shape for part in build(gpt2).recommend([], 2)] == [(0, 2), (0, 2)]
+
+
+class TestSampledHead:
+    def test_with_all_items_drawn_the_loss_is_the_full_one(self, checkpoint):
+        losses = []
+        for changes in ({"sampled_above": 5}, {"sampled_above": 4, "n_sampled": 5}):
+            config = toy.options(checkpoint, mask_share=0.7, **changes)
+            model = apart(toy.build(config))
+            current = passes(model, config)["finetuning"]["recommendation"]
+            (batch,) = current.batches(toy.First())
+            losses.append(current.loss(batch).item())
+        assert model.samples_items
+        assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+    def test_scoring_is_never_sampled(self, gpt2):
+        sampled, full = (build(gpt2, sampled_above=above, n_sampled=1) for above in (4, 5))
+        assert torch.equal(scores(sampled, 1, 2), scores(full, 1, 2))
 
 
 class TestWithoutContentView:
