@@ -17,8 +17,10 @@ USERS = 512
 """Users scored at once."""
 MAXIMA = 2**26
 """Best scores of groups held at once; in bfloat16 128 MB."""
+CANDIDATES = 2
+"""Groups scored again, over k: of random rows, rounding to bfloat16 leaves some 1.5 k in doubt."""
 FEW = 8
-"""Groups over ``k`` below which a scan saves nothing."""
+"""Groups over those scored again below which a scan saves nothing."""
 NONE = 0
 """RecBole's padding item: never ranked, and what stands where a user has fewer than k items left."""
 
@@ -65,7 +67,7 @@ class Ranking:
 
     def _best(self, states: Tensor, k: int, excluded: "_Excluded") -> Tensor:
         """Keys [B, k] of a block of users."""
-        n_candidates = k + k // 4 + 8
+        n_candidates = CANDIDATES * k
         if self.n_groups < FEW * n_candidates:
             return self._best_of_all(states, k, excluded)
         maxima, groups = _largest(self._scan(states, excluded), n_candidates)
@@ -113,7 +115,8 @@ class Ranking:
         rounded = states.to(self.blocks[0].dtype)
         lost = (rounded.float() - states).norm(dim=1)
         summing = 2 * states.shape[1] * torch.finfo(torch.float32).eps * states.norm(dim=1) * (self.norm + self.lost)
-        ending = torch.finfo(rounded.dtype).eps * maxima.abs()
+        eps = torch.finfo(rounded.dtype).eps
+        ending = eps / (2 - eps) * maxima.abs()
         return maxima + states.norm(dim=1) * self.lost + lost * self.norm + summing + ending
 
     def _best_of_all(self, states: Tensor, k: int, excluded: "_Excluded") -> Tensor:

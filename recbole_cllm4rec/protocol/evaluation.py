@@ -81,6 +81,8 @@ class FairTies(Collector):
 class FullSortLoader(FullSortEvalDataLoader):
     """RecBole's, with some users in a batch however many items there are: of a million, it has two at a time."""
 
+    step: int
+
     def _init_batch_size_and_step(self) -> None:
         super()._init_batch_size_and_step()
         if not self.is_sequential and self.step < FEWEST_USERS:
