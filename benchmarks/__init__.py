@@ -1,1 +1,1 @@
-"""Speed and memory of the package against a plain reference, side by side in one process: ``python -m benchmarks``."""
+"""Speed and memory of the package, measured: ``python -m benchmarks`` and ``python -m benchmarks.growth``."""

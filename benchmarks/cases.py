@@ -69,14 +69,14 @@ def _training(name: str, workload: Workload, reference: Reference, current: Pass
             chosen = range(start, min(start + BATCH, len(current.documents)))
             documents, layouts = _drawn(current, chosen, rng)
             optimiser.zero_grad(set_to_none=False)
-            loss(documents, layouts).backward()  # type: ignore[no-untyped-call]
+            loss(documents, layouts).backward()
             optimiser.step()
 
     def ours() -> None:
         for batch in current.batches(np.random.default_rng(1)):
-            current.optimiser.zero_grad()
+            current.zero_grad()
             current.backward(batch, workload.device)
-            current.optimiser.step()
+            current.step()
 
     _, layouts = _drawn(current, range(len(current.documents)), np.random.default_rng(1))
     classes = workload.vocabulary.n_words if name == "content" else workload.vocabulary.n_items

@@ -22,7 +22,8 @@ from recbole_cllm4rec.backbone.base import Layout
 from recbole_cllm4rec.backbone.encoder import EncoderBackbone
 from recbole_cllm4rec.corpus.documents import Document
 from recbole_cllm4rec.corpus.text import IntArray
-from recbole_cllm4rec.model.cllm4rec import CLLM4Rec, View
+from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+from recbole_cllm4rec.model.view import View
 
 BATCH = 20
 IGNORED = -100
@@ -33,9 +34,8 @@ class Tables(nn.Module):
 
     def __init__(self, view: View):
         super().__init__()
-        table = view.table.detach().float().clone()
-        self.users = nn.Embedding.from_pretrained(table[: view.n_users], freeze=False)
-        self.items = nn.Embedding.from_pretrained(table[view.n_users :].clone(), freeze=False)
+        self.users = nn.Embedding.from_pretrained(view.users.detach().clone(), freeze=False)
+        self.items = nn.Embedding.from_pretrained(view.items.detach().clone(), freeze=False)
 
 
 class Reference(nn.Module):

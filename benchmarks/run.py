@@ -88,8 +88,8 @@ def long_memory(name: str, location: str, settings: Settings) -> dict[str, float
     (batch,) = replace(content, documents=Sample(content.documents, np.array(visits)), share=1).batches(rng)
 
     def step() -> None:
-        content.optimiser.zero_grad()
+        content.zero_grad()
         content.backward(batch, workload.device)
-        content.optimiser.step()
+        content.step()
 
     return {"content": peak_of(step, workload.device)}

@@ -75,13 +75,21 @@ def build_workload(location: str, lengths: Lengths, device: torch.device, **opti
         "NEG_PREFIX": "neg_",
         "device": device,
         "seed": 0,
+        "weight_decay": 0.0,
         "show_progress": False,
         **options,
     }
     torch.manual_seed(0)
     model = CLLM4Rec(config, SimpleNamespace(num=sizes.get, corpus=lambda: corpus)).train()
-    stages = build_stages(config, model, lambda params, learning_rate: torch.optim.Adam(params, lr=learning_rate))
+    stages = build_stages(config, model, _optimiser)
     return Workload(model, {current.name: current for stage in stages for current in stage.passes}, location)
+
+
+def _optimiser(params: list[torch.nn.Parameter], learning_rate: float, learner: str) -> torch.optim.Optimizer:
+    """As RecBole's trainer makes them."""
+    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "sparse_adam": torch.optim.SparseAdam}
+    optimiser: torch.optim.Optimizer = kinds[learner](params, lr=learning_rate)
+    return optimiser
 
 
 def random_corpus(lengths: Lengths, words: Sequence[str], rng: np.random.Generator) -> Corpus:
@@ -120,7 +128,8 @@ def backbone_folder(name: str, **changes: Any) -> Iterator[str]:
     with TemporaryDirectory() as folder:
         config = GPT2Config(**changes)
         torch.manual_seed(0)
-        GPT2LMHeadModel(config).to(torch.bfloat16).save_pretrained(folder)
+        model: Any = GPT2LMHeadModel(config)
+        model.to(torch.bfloat16).save_pretrained(folder)
         spoken = dict.fromkeys(PROMPTS.replace(":", " :").split())
         words = [*spoken, *(f"w{i}" for i in range(config.vocab_size - len(spoken) - 1)), "<unk>"]
         tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))

@@ -116,8 +116,8 @@ class ByHand:
 
 
 def table(view: torch.nn.Module) -> Array:
-    """The embeddings of a view."""
-    return view.table.detach().numpy()
+    """The embeddings of a view: a row a user, then a row an item."""
+    return torch.cat([view.users, view.items]).detach().numpy()
 
 
 def surprise(scores: Array, targets: list[int]) -> float:

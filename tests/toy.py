@@ -79,6 +79,7 @@ def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:
         "NEG_PREFIX": "neg_",
         "device": torch.device("cpu"),
         "seed": 1,
+        "weight_decay": 0.0,
         "show_progress": False,
         **changes,
     }
@@ -92,5 +93,6 @@ def build(config: dict[str, Any], corpus: Corpus = CORPUS) -> CLLM4Rec:
 
 
 def stages(config: dict[str, Any], model: CLLM4Rec) -> list[Stage]:
-    """The stages of a model, with Adam as RecBole would make it."""
-    return build_stages(config, model, lambda params, learning_rate: torch.optim.Adam(params, lr=learning_rate))
+    """The stages of a model, with its optimisers as RecBole would make them."""
+    kinds = {"adam": torch.optim.Adam, "sparse_adam": torch.optim.SparseAdam}
+    return build_stages(config, model, lambda params, learning_rate, learner: kinds[learner](params, lr=learning_rate))

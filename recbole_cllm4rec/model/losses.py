@@ -22,7 +22,8 @@ def negative_log_likelihood(
     multinomial likelihood of the paper's finetuning, with one for each the token-by-token likelihood of a main text in
     its L- and C-steps.
     """
-    return _Likelihood.apply(states, weight, bias, reads, targets)  # type: ignore[no-untyped-call]
+    likelihood: Tensor = _Likelihood.apply(states, weight, bias, reads, targets)
+    return likelihood
 
 
 class _Likelihood(torch.autograd.Function):
@@ -84,12 +85,12 @@ def _chunks(n_states: int, n_classes: int, reads: Tensor, targets: Tensor) -> It
         yield slice(start, start + size), reads[first:end] - start, targets[first:end]
 
 
-def mutual_regularisation(own: Tensor, other: Tensor, rows: Tensor) -> Tensor:
-    """½ Σ_e ‖own_e − sg(other_e)‖² over the tokens ``rows`` [E], as the paper's L- and C-steps have it; a scalar.
+def mutual_regularisation(own: Tensor, other: Tensor) -> Tensor:
+    """½ Σ_e ‖own_e − sg(other_e)‖² over E tokens, as the paper's L- and C-steps have it; a scalar.
 
-    ``own``, ``other`` [I + J, K]: the two views' tables. Gradients flow into ``own`` alone.
+    ``own``, ``other`` [E, K]: the two views' rows of these tokens. Gradients flow into ``own`` alone.
     """
-    return (own[rows] - other.detach()[rows]).square().sum() / 2
+    return (own - other.detach()).square().sum() / 2
 
 
 def total_loss(

@@ -48,6 +48,10 @@ class CLLM4RecOptions:
     """Learning rate of the first two stages. That of finetuning is RecBole's ``learning_rate``."""
     learning_rate_schedule: Literal["constant", "linear"]
     """Whether the learning rate of finetuning stays, or falls in a line to zero over its epochs."""
+    sampled_above: Annotated[int, AtLeast(0)]
+    """Items above which training samples the softmax over items; it is never sampled in scoring."""
+    n_sampled: Annotated[int, AtLeast(1)]
+    """Items drawn a step for a sampled softmax, beside the targets of the batch."""
     max_batch_tokens: Annotated[int, AtLeast(1)]
     """Tokens of a padded batch: caps the memory of a step whatever ``train_batch_size`` is."""
     variant: str

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.evaluator import Collector, Evaluator
 from recbole.evaluator.base_metric import TopkMetric
 from recbole.trainer import Trainer
 from torch import Tensor
+
+FEWEST_USERS = 32
+"""Users in a batch of a full ranking: fewer leave an encoder idle, and read a table of items for hardly anyone."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -72,6 +76,18 @@ class FairTies(Collector):
         for data in (self.data_struct, collected):
             data._data_dict.update(counts)
         return collected
+
+
+class FullSortLoader(FullSortEvalDataLoader):
+    """RecBole's, with some users in a batch however many items there are: of a million, it has two at a time."""
+
+    step: int
+
+    def _init_batch_size_and_step(self) -> None:
+        super()._init_batch_size_and_step()
+        if not self.is_sequential and self.step < FEWEST_USERS:
+            self.step = FEWEST_USERS
+            self.set_batch_size(self.step * self._dataset.item_num)
 
 
 class FullSortEvaluation(Trainer):

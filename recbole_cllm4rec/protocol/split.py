@@ -4,11 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
 from recbole.utils import EvaluatorType, ModelType, init_seed
 
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.protocol.evaluation import FullSortLoader
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def split(config: Any, dataset: Any) -> Split:
     samplers = _samplers(config, dataset, parts)
     loaders = [_train_loader(config, dataset, parts[0].training_rows(), samplers[0])]
     for phase, part, sampler in zip(("valid", "test"), parts[1:], samplers[1:], strict=True):
-        loaders.append(get_dataloader(config, phase)(config, part, sampler, shuffle=False) if len(part) else None)
+        loaders.append(_loader(config, phase)(config, part, sampler, shuffle=False) if len(part) else None)
     names = ("train", "valid", "test")
     train, valid, test = loaders
     return Split(train, valid, test, {name: fingerprint(part) for name, part in zip(names, parts, strict=True)}, parts)
@@ -69,6 +71,11 @@ def _samplers(config: Any, dataset: Any, parts: Any) -> list[Any]:
     if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
         samplers[2] = Sampler(["train"], parts[:1]).set_phase("train")  # its used items are what is masked
     return samplers
+
+
+def _loader(config: Any, phase: str) -> Any:
+    loader = get_dataloader(config, phase)
+    return FullSortLoader if loader is FullSortEvalDataLoader else loader
 
 
 def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:

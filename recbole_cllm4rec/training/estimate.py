@@ -52,7 +52,7 @@ def _epoch_seconds(current: Pass, device: torch.device, rng: np.random.Generator
     start = perf_counter()
     current.backward(batch, device)
     seconds = perf_counter() - start
-    current.optimiser.zero_grad()
+    current.zero_grad()
     # A batch holds documents of one length; what an epoch costs goes by tokens.
     sample = [
         current.lay_out(current.documents.draw(int(i), rng), rng)

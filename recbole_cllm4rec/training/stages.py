@@ -20,6 +20,8 @@ from recbole_cllm4rec.corpus.documents import (
 )
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+from recbole_cllm4rec.model.view import LAZY_LEARNER, View
+from recbole_cllm4rec.training.optimisers import Make, optimisers
 
 CPU_TOKENS = 4096
 """Padded tokens whose activations a CPU holds at once: its matrix products gain nothing by more."""
@@ -30,7 +32,7 @@ Loss = Callable[[Batch], Tensor]
 
 @dataclass(frozen=True)
 class Pass:
-    """One way through the data: documents, the loss on them, and the optimiser of what that loss may move.
+    """One way through the data: documents, the loss on them, and the optimisers of what that loss may move.
 
     ``share``: of the documents, the part that one epoch visits, chosen anew each time.
     """
@@ -39,7 +41,7 @@ class Pass:
     documents: Documents
     lay_out: LayOut
     loss: Loss
-    optimiser: torch.optim.Optimizer
+    optimisers: Sequence[torch.optim.Optimizer]
     n_words: int
     batch_size: int
     max_tokens: int
@@ -48,6 +50,27 @@ class Pass:
     def __len__(self) -> int:
         """Documents that an epoch visits."""
         return max(1, round(self.share * len(self.documents)))
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What a step may move."""
+        return [p for optimiser in self.optimisers for group in optimiser.param_groups for p in group["params"]]
+
+    def zero_grad(self) -> None:
+        """Forget gradients."""
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+
+    def step(self) -> None:
+        """Move what has a gradient."""
+        for optimiser in self.optimisers:
+            optimiser.step()
+
+    def finish(self) -> None:
+        """Free what the optimisers hold, which is twice the size of the tables."""
+        self.zero_grad()
+        for optimiser in self.optimisers:
+            optimiser.state.clear()
 
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch."""
@@ -60,7 +83,7 @@ class Pass:
         total = 0.0
         for part in parts:
             loss = self.loss(part.to(device))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += loss.item()
         return total
 
@@ -106,12 +129,17 @@ class Stage:
             yield self.passes[k], batch
 
 
-def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.optim.Optimizer]) -> list[Stage]:
+def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     """The content warm-up, the mutually regularised pretraining and the finetuning of the paper.
 
-    ``optimiser(params=…, learning_rate=…)`` is RecBole's factory. A stage of no epochs is left out; the last stage
-    validates. Raises :class:`UserError` where nothing trains the collaborative view, or there is no text to read.
+    A stage of no epochs is left out; the last stage validates. Raises :class:`UserError` where nothing trains the
+    collaborative view, there is no text to read, or the learner would leave the weight decay out.
     """
+    learner = config["learner"]
+    if learner == LAZY_LEARNER and config["weight_decay"]:
+        raise UserError(
+            f"weight_decay is {config['weight_decay']}, but {LAZY_LEARNER} decays nothing: choose --learner=adam"
+        )
     options, backbone, corpus = model.options, model.backbone, model.corpus
     prompt, room = model.history_prompt, model.history_room
     longest = backbone.max_length - backbone.overhead
@@ -123,15 +151,15 @@ def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.op
     early, late = options.pretrain_learning_rate, config["learning_rate"]
 
     def collaborative(name: str, documents: Documents, lay_out: LayOut, rate: float) -> Pass:
-        optimizer = optimiser(params=_moved_by(model, model.collaborative), learning_rate=rate)
-        return sized(name, documents, lay_out, model.collaborative_loss, optimizer)
+        moved = _moved_by(model, model.collaborative, scores_items=not model.samples_items)
+        return sized(name, documents, lay_out, model.collaborative_loss, optimisers(make, learner, rate, *moved))
 
     def content(rate: float, share: float, regularised: bool) -> list[Pass]:
         if model.content is None:
             return []
-        optimizer = optimiser(params=_moved_by(model, model.content, words=True), learning_rate=rate)
+        moved = _moved_by(model, model.content, scores_words=True)
         loss = partial(model.content_loss, regularised=regularised)
-        return [sized("content", contents, text, loss, optimizer, share=share)]
+        return [sized("content", contents, text, loss, optimisers(make, learner, rate, *moved), share=share)]
 
     def text(document: Document, rng: np.random.Generator) -> Layout:
         return backbone.lay_out_text(document.prompt, document.main, rng)
@@ -171,8 +199,18 @@ def build_stages(config: Any, model: CLLM4Rec, optimiser: Callable[..., torch.op
     return [stage for stage in stages if stage.epochs and stage.passes]
 
 
-def _moved_by(model: CLLM4Rec, view: nn.Module, words: bool = False) -> list[nn.Parameter]:
-    """Parameters that a pass may move: its view, a backbone not frozen and, for words, a head that is learnt."""
+def _moved_by(
+    model: CLLM4Rec, view: View, scores_items: bool = False, scores_words: bool = False
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters that a pass may move: those with dense gradients, then those with sparse ones.
+
+    They are its view, a backbone not frozen and, where it scores words, a head that is learnt. Tables that are only
+    looked up have sparse gradients; the items' is not one of them where a pass scores all of it.
+    """
     backbone = list(model.backbone.model.parameters()) if model.backbone.trainable else []
-    head = [p for name, p in model.backbone.named_parameters() if not name.startswith("model.")] if words else []
-    return [*view.parameters(), *backbone, *head]
+    head = [p for name, p in model.backbone.named_parameters() if not name.startswith("model.")] if scores_words else []
+    if not view.sparse:
+        return [view.users, view.items, *backbone, *head], []
+    if scores_items:
+        return [view.items, *backbone, *head], [view.users]
+    return [*backbone, *head], [view.users, view.items]

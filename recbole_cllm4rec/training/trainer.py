@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from recbole.utils import dict2str, early_stopping
-from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
@@ -17,6 +16,7 @@ from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.evaluation import FullSortEvaluation
 from recbole_cllm4rec.training.checkpoint import load_weights, save_weights
 from recbole_cllm4rec.training.estimate import estimate
+from recbole_cllm4rec.training.optimisers import clip_gradients
 from recbole_cllm4rec.training.stages import Pass, Stage, build_stages
 
 
@@ -72,7 +72,7 @@ class StagedTrainer(FullSortEvaluation):
 
     def _run(self, stage: Stage, rng: np.random.Generator, asked: _Fit) -> None:
         bar = tqdm(total=stage.epochs * len(stage), desc=stage.name, unit="doc", disable=not asked.show_progress)
-        schedules = [LambdaLR(current.optimiser, stage.rate) for current in stage.passes]
+        schedules = [LambdaLR(optimiser, stage.rate) for current in stage.passes for optimiser in current.optimisers]
         for epoch in range(stage.epochs):
             start = perf_counter()
             losses = self._train_one_epoch(stage, epoch, rng, bar)
@@ -93,6 +93,8 @@ class StagedTrainer(FullSortEvaluation):
                     self.logger.info(f"{stage.name}: more than {self.stopping_step} validations without a better one")
                     break
         bar.close()
+        for current in stage.passes:
+            current.finish()
 
     def _train_one_epoch(self, stage: Stage, epoch: int, rng: np.random.Generator, bar: tqdm) -> dict[str, float]:
         """Mean loss of every pass over this epoch's batches."""
@@ -112,12 +114,11 @@ class StagedTrainer(FullSortEvaluation):
         return {f"{name} loss": float(np.mean(values)) for name, values in sums.items()}
 
     def _step(self, current: Pass, batch: Any) -> float:
-        current.optimiser.zero_grad()
+        current.zero_grad()
         loss = current.backward(batch, self.device)
         if self.clip_grad_norm:
-            params = [p for group in current.optimiser.param_groups for p in group["params"]]
-            clip_grad_norm_(params, **self.clip_grad_norm)
-        current.optimiser.step()
+            clip_gradients(current.parameters, **self.clip_grad_norm)
+        current.step()
         return loss
 
     def _validate(self, record: dict[str, Any], epoch: int, asked: _Fit) -> bool:

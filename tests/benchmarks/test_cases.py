@@ -81,8 +81,8 @@ def test_both_sides_read_the_same_documents(both, monkeypatch):
 
 def test_scoring_keeps_the_weights(both):
     workload, reference = both
-    before = workload.model.collaborative.table.detach().clone()
+    before = workload.model.collaborative.users.detach().clone()
     case = build_case("scoring", workload, reference, documents=25)
     case.reference()
     case.ours()
-    assert torch.equal(workload.model.collaborative.table, before)
+    assert torch.equal(workload.model.collaborative.users, before)

@@ -20,8 +20,7 @@ def both(location, lengths, settings):
     workload, reference = prepare(location, lengths, settings, lambda_c=3.0)
     for ours, plain in (("collaborative", 30.0), ("content", 50.0)):
         with torch.no_grad():
-            getattr(workload.model, ours).table.mul_(plain)
-            for table in getattr(reference, ours).parameters():
+            for table in (*getattr(workload.model, ours).parameters(), *getattr(reference, ours).parameters()):
                 table.mul_(plain)
     return SimpleNamespace(workload=workload, reference=reference)
 
@@ -31,7 +30,7 @@ def test_loss_and_gradients_are_the_packages(both, name):
     current = both.workload.passes[name]
     documents, layouts = _drawn(current, range(9), np.random.default_rng(0))
     assert len({len(layout.ids) for layout in layouts}) > 1  # there is padding
-    n_words, n_users = both.workload.vocabulary.n_words, both.workload.vocabulary.n_users
+    n_words = both.workload.vocabulary.n_words
     both.workload.model.zero_grad()
     mine = current.loss(collate(documents, layouts, n_words))
     mine.backward()
@@ -39,11 +38,10 @@ def test_loss_and_gradients_are_the_packages(both, name):
     plain.backward()
     assert plain.item() == pytest.approx(mine.item(), rel=1e-4)
     view = "content" if name == "content" else "collaborative"
-    gradient = getattr(both.workload.model, view).table.grad
-    tables = getattr(both.reference, view)
-    assert gradient.abs().max() > 0
-    for rows, table in ((gradient[:n_users], tables.users), (gradient[n_users:], tables.items)):
-        torch.testing.assert_close(table.weight.grad, rows, rtol=1e-3, atol=1e-5)
+    tables, rows = getattr(both.reference, view), getattr(both.workload.model, view)
+    assert rows.items.grad.to_dense().abs().max() > 0
+    for table, row in ((tables.users.weight, rows.users), (tables.items.weight, rows.items)):
+        torch.testing.assert_close(table.grad, row.grad.to_dense(), rtol=1e-3, atol=1e-5)
 
 
 def test_scores_are_the_packages(both):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 import toy
-from byhand import ByHand
+from byhand import ByHand, table
 from recbole.data.interaction import Interaction
 
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.model import cllm4rec
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 
 INTERACTIONS = [
@@ -48,7 +49,8 @@ def apart(model: CLLM4Rec) -> CLLM4Rec:
     """The model with large tokens, so that no error in them is lost in rounding."""
     generator = torch.Generator().manual_seed(3)
     for view in filter(None, (model.collaborative, model.content)):
-        view.table.data.normal_(std=0.5, generator=generator)
+        for rows in view.parameters():
+            rows.data.normal_(std=0.5, generator=generator)
     return model
 
 
@@ -93,26 +95,26 @@ class TestItemHead:
         model = build(gpt2)
         states = torch.randn(2, 16, generator=torch.manual_seed(0))
         logits = model.item_logits(states)
-        expected = states.numpy() @ model.collaborative.table[5:].detach().numpy().T  # 4 users and the padding item
+        expected = states.numpy() @ model.collaborative.items[1:].detach().numpy().T  # but the padding item
         np.testing.assert_allclose(logits[:, 1:].detach(), expected, rtol=1e-4, atol=1e-6)
         assert (logits[:, 0] == -torch.inf).all()
 
     def test_a_row_is_both_read_and_scored(self, gpt2):
         model = build(gpt2)
         before = scores(model, 1)[0]
-        model.collaborative.table.data[4 + 5, 0] += 1.0  # item 5 is not in the history of user 1
+        model.collaborative.items.data[5, 0] += 1.0  # item 5 is not in the history of user 1
         after = scores(model, 1)[0]
         assert (before[1:5] == after[1:5]).all()
         assert before[5] != after[5]
-        model.collaborative.table.data[4 + 1, 0] += 1.0  # item 1 is
+        model.collaborative.items.data[1, 0] += 1.0  # item 1 is
         assert (scores(model, 1)[0][1:] != after[1:]).all()
 
     def test_no_gradient_comes_from_the_padding_item(self, gpt2):
         model = build(gpt2)
         model.item_logits(torch.ones(1, 16)).softmax(dim=1)[0, 2].backward()
-        gradient = model.collaborative.table.grad
-        assert (gradient[:5] == 0).all()
-        assert gradient[5:].abs().min() > 0
+        gradient = model.collaborative.items.grad
+        assert (gradient[0] == 0).all()
+        assert gradient[1:].abs().min() > 0
 
 
 class TestWhatAPassMoves:
@@ -123,9 +125,9 @@ class TestWhatAPassMoves:
         model.train()
         for _ in range(steps):
             (batch,) = current.batches(np.random.default_rng(0))
-            current.optimiser.zero_grad()
+            current.zero_grad()
             current.loss(batch).backward()
-            current.optimiser.step()
+            current.step()
         return {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
 
     @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
@@ -133,19 +135,20 @@ class TestWhatAPassMoves:
         config = toy.options(request.getfixturevalue(name))
         model = toy.build(config)
         stages = passes(model, config)
-        words = {"content.table", *WORD_HEADS[name]}
+        words = {"content.users", "content.items", *WORD_HEADS[name]}
+        collaborative = {"collaborative.users", "collaborative.items"}
         assert self.moved(model, stages["content"]["content"]) == words
-        assert self.moved(model, stages["pretraining"]["collaborative"]) == {"collaborative.table"}
+        assert self.moved(model, stages["pretraining"]["collaborative"]) == collaborative
         assert self.moved(model, stages["pretraining"]["content"]) == words
-        assert self.moved(model, stages["finetuning"]["recommendation"]) == {"collaborative.table"}
+        assert self.moved(model, stages["finetuning"]["recommendation"]) == collaborative
         assert self.moved(model, stages["finetuning"]["content"]) == words
 
     def test_tokens_of_no_document_stay(self, gpt2):
         config = toy.options(gpt2)
         model = toy.build(config)
-        before = model.content.table.detach().clone()
+        before = table(model.content).copy()
         self.moved(model, passes(model, config)["content"]["content"])
-        rows = (model.content.table != before).any(dim=1).nonzero().view(-1).tolist()
+        rows = (table(model.content) != before).any(axis=1).nonzero()[0].tolist()
         assert rows == [1, 2, 3, *(4 + item for item in (1, 2, 3, 4))]  # nobody wrote of item 5
 
     @pytest.mark.parametrize(
@@ -159,9 +162,10 @@ class TestWhatAPassMoves:
     def test_a_backbone_that_is_trained(self, gpt2, changes, stage, current):
         config = toy.options(gpt2, **changes)
         model = toy.build(config)
-        own = "content.table" if current == "content" else "collaborative.table"
+        view = "content" if current == "content" else "collaborative"
+        own = {f"{view}.users", f"{view}.items"}
         moved = self.moved(model, passes(model, config)[stage][current])
-        assert moved == {own, *(f"backbone.model.{name}" for name, _ in model.backbone.model.named_parameters())}
+        assert moved == {*own, *(f"backbone.model.{name}" for name, _ in model.backbone.model.named_parameters())}
 
 
 class TestPrediction:
@@ -171,8 +175,8 @@ class TestPrediction:
         folder = request.getfixturevalue(name)
         model = build(folder, epochs=epochs).eval()
         by_hand = ByHand(folder, model)
-        table = model.collaborative.table.detach().numpy()
-        states = np.stack([by_hand.answer(history + question, table) for history in HISTORIES])
+        own = table(model.collaborative)
+        states = np.stack([by_hand.answer(history + question, own) for history in HISTORIES])
         found = scores(model, 1, 2, 3)
         np.testing.assert_allclose(found[:, 1:], by_hand.item_scores(states), rtol=1e-4, atol=1e-5)
         assert (found[:, 0] == -torch.inf).all()
@@ -205,12 +209,63 @@ class TestPrediction:
         assert torch.equal(scores(cut, 1), scores(toy.build(toy.options(gpt2), short), 1))
 
 
+class TestRecommend:
+    def test_the_best_of_what_is_new_to_a_user(self, checkpoint):
+        model = build(checkpoint).eval()
+        items, found = model.recommend([2, 1, 2], 3)
+        ranking = scores(model, 2, 1, 2)
+        for row, known in enumerate(([3, 4], [1, 2, 3], [3, 4])):
+            ranking[row, known] = -torch.inf
+        expected = ranking.topk(3)
+        torch.testing.assert_close(found, expected.values)
+        left = found.isfinite()
+        assert left.tolist() == [[True] * 3, [True, True, False], [True] * 3]
+        assert torch.equal(items[left], expected.indices[left])
+        assert items[1, 2] == 0  # five items, three of them known
+
+    def test_histories_may_stay(self, gpt2):
+        model = build(gpt2)
+        items, _ = model.recommend(np.array([1]), 5, exclude_history=False)
+        assert sorted(items[0].tolist()) == [1, 2, 3, 4, 5]
+        assert model.training
+
+    def test_users_come_a_part_at_a_time(self, gpt2, monkeypatch):
+        model = build(gpt2).eval()
+        together = model.recommend([1, 2, 3], 2)
+        monkeypatch.setattr(cllm4rec, "USERS_AT_ONCE", 2)
+        for found, expected in zip(model.recommend([1, 2, 3], 2), together, strict=True):
+            torch.testing.assert_close(found, expected)
+
+    def test_nobody_is_recommended_nothing(self, gpt2):
+        assert [part.shape for part in build(gpt2).recommend([], 2)] == [(0, 2), (0, 2)]
+
+
+class TestSampledHead:
+    def test_with_all_items_drawn_the_loss_is_the_full_one(self, checkpoint):
+        losses = []
+        for changes in ({"sampled_above": 5}, {"sampled_above": 4, "n_sampled": 5}):
+            config = toy.options(checkpoint, mask_share=0.7, **changes)
+            model = apart(toy.build(config))
+            current = passes(model, config)["finetuning"]["recommendation"]
+            (batch,) = current.batches(toy.First())
+            losses.append(current.loss(batch).item())
+        assert model.samples_items
+        assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+    def test_scoring_is_never_sampled(self, gpt2):
+        sampled, full = (build(gpt2, sampled_above=above, n_sampled=1) for above in (4, 5))
+        assert torch.equal(scores(sampled, 1, 2), scores(full, 1, 2))
+
+
 class TestWithoutContentView:
     def test_there_is_no_table_and_no_regularisation(self, gpt2):
         config = toy.options(gpt2, content_view=False, mask_share=0.7)
         model = apart(toy.build(config))
         assert model.content is None
-        assert [name for name, p in model.named_parameters() if p.requires_grad] == ["collaborative.table"]
+        assert [name for name, p in model.named_parameters() if p.requires_grad] == [
+            "collaborative.users",
+            "collaborative.items",
+        ]
         current = passes(model, config)["finetuning"]["recommendation"]
         (batch,) = current.batches(toy.First())
         expected = ByHand(gpt2, model).item_loss(QUESTIONS, "per-document", question=True)
@@ -236,7 +291,7 @@ class TestTokensFromText:
             centred = np.array(means) - np.mean(means, axis=0)
             expected = centred / np.linalg.norm(centred, axis=1, keepdims=True) * length
             for view in (model.collaborative, model.content):
-                np.testing.assert_allclose(view.table[rows[kind]].detach(), expected, rtol=1e-3, atol=1e-5)
+                np.testing.assert_allclose(table(view)[rows[kind]], expected, rtol=1e-3, atol=1e-5)
         assert model.backbone.training
 
     def test_tokens_without_a_text_stay_random(self, gpt2, caplog):
@@ -244,14 +299,15 @@ class TestTokensFromText:
         random, text = (toy.build(toy.options(gpt2, token_init=start)) for start in ("random", "text"))
         assert caplog.messages == ["2 items have no text; their tokens start at random"]
         without = [0, 2, *(4 + item for item in (0, 3, 5))]
-        assert torch.equal(text.collaborative.table[without], random.collaborative.table[without])
-        changed = (text.collaborative.table != random.collaborative.table).any(dim=1)
+        found, start = table(text.collaborative), table(random.collaborative)
+        assert (found[without] == start[without]).all()
+        changed = (found != start).any(axis=1)
         assert changed.tolist() == [row not in without for row in range(10)]
 
     def test_users_need_no_text(self, gpt2):
         silent = replace(toy.CORPUS, user_texts=[""] * 4)
         text, random = (toy.build(toy.options(gpt2, token_init=start), silent) for start in ("text", "random"))
-        assert torch.equal(text.collaborative.table[:4], random.collaborative.table[:4])
+        assert torch.equal(text.collaborative.users, random.collaborative.users)
 
     def test_no_item_text_at_all_is_the_users_error(self, gpt2):
         silent = replace(toy.CORPUS, item_texts=[""] * 6)
@@ -266,7 +322,7 @@ def test_tokens_start_small_and_random(gpt2):
     corpus = replace(corpus, histories=Histories(toy.USERS, toy.ITEMS, 1000), user_texts=[], item_texts=[], reviews=[])
     model = toy.build(toy.options(gpt2), corpus)
     for view in (model.collaborative, model.content):
-        assert view.table.shape == (2000, 16)
-        assert view.table.mean().item() == pytest.approx(0, abs=1e-3)
-        assert view.table.std().item() == pytest.approx(0.02, rel=0.05)
-    assert not torch.equal(model.collaborative.table, model.content.table)
+        assert table(view).shape == (2000, 16)
+        assert table(view).mean() == pytest.approx(0, abs=1e-3)
+        assert table(view).std() == pytest.approx(0.02, rel=0.05)
+    assert not torch.equal(model.collaborative.items, model.content.items)

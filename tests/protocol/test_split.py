@@ -203,3 +203,12 @@ def test_knowledge_comes_with_its_own_loader(tmp_path: Path) -> None:
     assert type(parts.train) is KnowledgeBasedDataLoader
     assert parts.train._dataset.item2entity == {"a": "A", "b": "B", "c": "NA"}
     assert [" ".join(pair) for pair in pairs(parts.train._dataset)] == TRAIN
+
+
+# Batches of evaluation
+
+
+@pytest.mark.parametrize(("scores", "users"), [(40 * 1683, 40), (33 * 1683 - 1, 32), (1683, 32), (1, 32)])
+def test_a_batch_of_evaluation_has_some_users_however_many_the_items(scores: int, users: int) -> None:
+    loader = movielens("EASE", eval_batch_size=scores).test
+    assert len(next(iter(loader))[0]) == users

@@ -74,7 +74,8 @@ def test_a_model_is_its_tables_and_its_learnt_head(path, request, name, head):
     for parameter in other.parameters():
         parameter.data += parameter.requires_grad  # ones, where it is trained
     save_weights(path, model)
-    assert sorted(load_file(path)) == sorted(["collaborative.table", "content.table", *head])
+    tables = [f"{view}.{kind}" for view in ("collaborative", "content") for kind in ("users", "items")]
+    assert sorted(load_file(path)) == sorted([*tables, *head])
     load_weights(path, other)
     for (parameter, a), b in zip(model.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b), parameter

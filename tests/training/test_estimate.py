@@ -42,7 +42,7 @@ def test_no_trace_is_left(checkpoint, changes):
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, weights[name])
         assert parameter.grad is None or not parameter.grad.any()
-    assert all(not current.optimiser.state for stage in stages for current in stage.passes)
+    assert all(not optimiser.state for stage in stages for current in stage.passes for optimiser in current.optimisers)
     assert list(found.minutes) == ["content", "pretraining", "finetuning", "validation"]
     assert all(minutes > 0 for minutes in found.minutes.values())
     assert 0 < found.memory < 64
@@ -79,7 +79,7 @@ def test_time_goes_by_tokens_epochs_and_validations(monkeypatch):
         texts,
         lay_out=lambda document, rng: Layout(document.prompt, np.array([0]), document.main),
         loss=lambda batch: weight.sum(),
-        optimiser=torch.optim.SGD([weight]),
+        optimisers=[torch.optim.SGD([weight])],
         n_words=9,
         batch_size=5,
         max_tokens=99,

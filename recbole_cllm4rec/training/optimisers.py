@@ -1,0 +1,38 @@
+"""Optimisers for dense and for sparse gradients side by side, and the clipping of both together."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import clip_grad_norm_
+
+from recbole_cllm4rec.model.view import LAZY_LEARNER
+
+Make = Callable[..., torch.optim.Optimizer]
+"""RecBole's factory: ``make(params=…, learning_rate=…, learner=…)``."""
+
+
+def optimisers(
+    make: Make, learner: str, rate: float, dense: Sequence[nn.Parameter], sparse: Sequence[nn.Parameter]
+) -> list[torch.optim.Optimizer]:
+    """One for parameters with ``dense`` gradients, one for those with ``sparse`` ones; none for nothing.
+
+    The lazy Adam is for sparse gradients alone, so that what is dense beside them has the usual one.
+    """
+    learners = [(dense, "adam" if learner == LAZY_LEARNER else learner), (sparse, LAZY_LEARNER)]
+    return [make(params=params, learning_rate=rate, learner=name) for params, name in learners if params]
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], **limits: Any) -> None:
+    """As ``clip_grad_norm_``, which has no norm of sparse gradients: here their values stand in for them."""
+    stand_ins = []
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()  # one value a row: what is summed has another norm
+        gradient = parameter.grad.values() if parameter.grad.is_sparse else parameter.grad
+        stand_ins.append(torch.empty_like(gradient))
+        stand_ins[-1].grad = gradient.detach()
+    clip_grad_norm_(stand_ins, **limits)

@@ -1,0 +1,54 @@
+"""The tables of a view: which rows a lookup reads, and which its gradient holds."""
+
+import pytest
+import torch
+
+from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
+from recbole_cllm4rec.model.view import View
+
+TOKENS = torch.tensor([5, 0, 3, 5, 2])  # three users, then items: item 2, user 0, item 0, item 2, user 2
+
+
+def view(sparse: bool) -> View:
+    torch.manual_seed(0)
+    return View(ExtendedVocabulary(100, 3, 4), 2, sparse)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+class TestLookup:
+    def test_rows_come_in_the_order_of_tokens(self, sparse):
+        tables = view(sparse)
+        together = torch.cat([tables.users, tables.items])
+        assert torch.equal(tables(TOKENS), together[TOKENS])
+        assert torch.equal(tables.items_at(torch.tensor([3, 1])), tables.items[[3, 1]])
+
+    @pytest.mark.parametrize("tokens", [[], [0, 1], [3]])
+    def test_of_one_kind_or_of_none(self, sparse, tokens):
+        tables = view(sparse)
+        rows = tables(torch.tensor(tokens, dtype=torch.long))
+        assert torch.equal(rows, torch.cat([tables.users, tables.items])[tokens])
+        rows.sum().backward()
+
+    def test_gradients_by_hand(self, sparse):
+        tables = view(sparse)
+        (tables(TOKENS) * torch.tensor([1.0, 10, 100, 1000, 10000])[:, None]).sum().backward()
+        assert [tables.users.grad.is_sparse, tables.items.grad.is_sparse] == [sparse, sparse]
+        assert tables.users.grad.to_dense().tolist() == [[10, 10], [0, 0], [10000, 10000]]
+        assert tables.items.grad.to_dense().tolist() == [[100, 100], [0, 0], [1001, 1001], [0, 0]]
+
+
+def test_a_sparse_gradient_holds_the_rows_that_were_read():
+    tables = view(sparse=True)
+    tables(TOKENS).sum().backward()
+    assert tables.users.grad.coalesce().indices().tolist() == [[0, 2]]
+    assert tables.items.grad.coalesce().indices().tolist() == [[0, 2]]
+
+
+def test_a_head_over_all_items_makes_their_gradient_dense():
+    results = []
+    for sparse in (True, False):
+        tables = view(sparse)
+        (tables(TOKENS).sum() + (torch.ones(1, 2) @ tables.items.T).sum()).backward()
+        assert not tables.items.grad.is_sparse
+        results.append(tables.items.grad)
+    assert torch.equal(*results)
