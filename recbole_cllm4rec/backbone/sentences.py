@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from recbole_cllm4rec.backbone.base import Backbone, Layout
-from recbole_cllm4rec.corpus.batching import batches_by_length
+from recbole_cllm4rec.backbone.lengths import batches_by_length
 
 
 @torch.no_grad()

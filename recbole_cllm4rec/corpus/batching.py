@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.corpus.documents import Document, Documents
 from recbole_cllm4rec.corpus.text import IntArray
 
@@ -105,20 +106,6 @@ def collate(documents: Sequence[Document], layouts: Sequence[Layout], n_words: i
         entities=torch.from_numpy(tokens[tokens >= n_words]),
         whole=(len(documents), sum(len(layout.targets) for layout in layouts)),
     )
-
-
-def batches_by_length(lengths: IntArray, size: int, max_tokens: int) -> list[IntArray]:
-    """Indices of documents in batches of neighbouring lengths, from the shortest up.
-
-    A batch has at most ``size`` documents and, padded, at most ``max_tokens`` tokens (one document may exceed that).
-    """
-    order = np.argsort(lengths, kind="stable")
-    batches, start = [], 0
-    for end in range(1, len(order) + 1):
-        if end == len(order) or end - start == size or (end - start + 1) * lengths[order[end]] > max_tokens:
-            batches.append(order[start:end])
-            start = end
-    return batches
 
 
 def draw_batches(

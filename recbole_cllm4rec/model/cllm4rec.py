@@ -11,10 +11,11 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
 from recbole_cllm4rec.backbone.sentences import encode_sentences
-from recbole_cllm4rec.corpus.batching import Batch, batches_by_length, collate
+from recbole_cllm4rec.corpus.batching import Batch, collate
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus, IntArray
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary

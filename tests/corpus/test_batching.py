@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_cllm4rec.backbone.base import Layout
-from recbole_cllm4rec.corpus.batching import POOL, Batch, batches_by_length, collate, draw_batches
+from recbole_cllm4rec.corpus.batching import POOL, Batch, collate, draw_batches
 from recbole_cllm4rec.corpus.documents import Document, Texts
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=60)
@@ -120,24 +120,6 @@ class TestParts:
 
     def test_a_document_that_is_too_long_is_a_part(self):
         assert [part.ids.shape for part in self.parts(1)] == [(1, 2), (1, 3), (1, 4)]
-
-
-class TestBatchesByLength:
-    def test_by_hand(self):
-        batches = batches_by_length(array(3, 1, 2, 9, 2, 2), size=3, max_tokens=6)
-        # In order of length 1 2 2 2 3 9: three documents fill a batch, 2 · 3 tokens fill one, 9 exceeds all.
-        assert [batch.tolist() for batch in batches] == [[1, 2, 4], [5, 0], [3]]
-
-    def test_nothing_makes_no_batch(self):
-        assert batches_by_length(array(), size=3, max_tokens=6) == []
-
-    @given(LENGTHS, SIZES, TOKENS)
-    def test_every_document_once_within_the_limits(self, lengths, size, max_tokens):
-        batches = batches_by_length(np.array(lengths), size, max_tokens)
-        assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
-        for batch in batches:
-            assert 1 <= len(batch) <= size
-            assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= max_tokens
 
 
 class TestDrawBatches:
