@@ -13,6 +13,7 @@ import torch
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.lengths import Lengths
 from recbole_cllm4rec.corpus.documents import Document, Documents
@@ -117,6 +118,7 @@ def backbone_folder(name: str, **changes: Any) -> Iterator[str]:
     if name == "minilm":
         yield name
         return
+    disable_progress_bar()
     with TemporaryDirectory() as folder:
         config = GPT2Config(**changes)
         torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return replace(self, **{name: t.to(device) for name, t in vars(self).items() if isinstance(t, Tensor)})
+        moved: dict[str, Any] = {name: t.to(device) for name, t in vars(self).items() if isinstance(t, Tensor)}
+        return replace(self, **moved)
 
     def parts(self, max_tokens: int) -> Iterator["Batch"]:
         """Batches of at most ``max_tokens`` padded tokens, one document at least; losses on them sum up to the whole's.

@@ -22,7 +22,8 @@ def negative_log_likelihood(
     multinomial likelihood of the paper's finetuning, with one for each the token-by-token likelihood of a main text in
     its L- and C-steps.
     """
-    return _Likelihood.apply(states, weight, bias, reads, targets)  # type: ignore[no-untyped-call]
+    likelihood: Tensor = _Likelihood.apply(states, weight, bias, reads, targets)
+    return likelihood
 
 
 class _Likelihood(torch.autograd.Function):
