@@ -69,7 +69,7 @@ def _training(name: str, workload: Workload, reference: Reference, current: Pass
             chosen = range(start, min(start + BATCH, len(current.documents)))
             documents, layouts = _drawn(current, chosen, rng)
             optimiser.zero_grad(set_to_none=False)
-            loss(documents, layouts).backward()  # type: ignore[no-untyped-call]
+            loss(documents, layouts).backward()
             optimiser.step()
 
     def ours() -> None:

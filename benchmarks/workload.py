@@ -122,7 +122,7 @@ def backbone_folder(name: str, **changes: Any) -> Iterator[str]:
     with TemporaryDirectory() as folder:
         config = GPT2Config(**changes)
         torch.manual_seed(0)
-        GPT2LMHeadModel(config).to(torch.bfloat16).save_pretrained(folder)
+        GPT2LMHeadModel(config).bfloat16().save_pretrained(folder)
         spoken = dict.fromkeys(PROMPTS.replace(":", " :").split())
         words = [*spoken, *(f"w{i}" for i in range(config.vocab_size - len(spoken) - 1)), "<unk>"]
         tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))

@@ -60,7 +60,7 @@ class Pass:
         total = 0.0
         for part in parts:
             loss = self.loss(part.to(device))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += loss.item()
         return total
 
