@@ -13,6 +13,7 @@ import torch
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.lengths import Lengths
 from recbole_cllm4rec.corpus.documents import Document, Documents
@@ -125,11 +126,11 @@ def backbone_folder(name: str, **changes: Any) -> Iterator[str]:
     if name == "minilm":
         yield name
         return
+    disable_progress_bar()
     with TemporaryDirectory() as folder:
         config = GPT2Config(**changes)
         torch.manual_seed(0)
-        model: Any = GPT2LMHeadModel(config)
-        model.to(torch.bfloat16).save_pretrained(folder)
+        GPT2LMHeadModel(config).bfloat16().save_pretrained(folder)
         spoken = dict.fromkeys(PROMPTS.replace(":", " :").split())
         words = [*spoken, *(f"w{i}" for i in range(config.vocab_size - len(spoken) - 1)), "<unk>"]
         tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
