@@ -128,8 +128,8 @@ class Ranking:
             of, items = excluded.among(start, start + len(rows))
             scores[of, items - start] = -torch.inf
             keys = _keys(scores, torch.arange(start, start + len(rows), device=scores.device))
-            best = torch.cat([best, keys], dim=1).topk(k).values
-        return best
+            best = _largest(torch.cat([best, keys], dim=1), k)[0]
+        return best.sort(dim=1, descending=True).values
 
 
 class _Excluded:
