@@ -29,6 +29,7 @@ _NEEDED: dict[str, type | tuple[type, ...]] = {
     "split.test": str,
     "history_mask": str,
     "parameters.trained": int,
+    "seconds.model": (int, float),
     "seconds.training": (int, float),
     "seconds.scoring": (int, float),
     "peak_memory_gib": (int, float),

@@ -137,8 +137,8 @@ def test_a_metric_without_figures_of_users() -> None:
 
 
 def test_facts() -> None:
-    first = result("EASE", 3, {"x@1": 0.5}, seconds={"training": 60, "scoring": 1}, peak_memory_gib=1.0)
-    second = result("EASE", 5, {"x@1": 0.5}, seconds={"training": 90, "scoring": 2}, peak_memory_gib=3.0)
+    first = result("EASE", 3, {"x@1": 0.5}, seconds={"model": 10, "training": 50, "scoring": 1}, peak_memory_gib=1.0)
+    second = result("EASE", 5, {"x@1": 0.5}, seconds={"model": 0, "training": 90, "scoring": 2}, peak_memory_gib=3.0)
     facts = laid_out([Row("EASE", [first, second], {}), failed("Pop")], ["x@1"]).lines[0].facts
     assert facts == Facts([3, 5], 1234, 75.0, 1.5, 3.0, "NDCG@2 0.2500")
 
