@@ -1,57 +1,55 @@
 """A dataset as RecBole reads it: atomic files, its yaml and its card. What every source shares."""
 
-import csv
 import hashlib
 import re
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
-import yaml
+import numpy.typing as npt
+from tqdm import tqdm
 
-from recbole_cllm4rec.corpus.escape import escape
+from dataset_prep import filters
+from dataset_prep.card import Origin, Summary, card, settings
+from dataset_prep.staging import Staging
+from dataset_prep.tables import Dataset
 from recbole_cllm4rec.errors import UserError
 
 SUFFIXES = {".inter", ".item", ".user", ".yaml", ".md"}
-QUANTILES = {"25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "longest": 1.0}
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """What a source has read, in RecBole's terms.
-
-    ``tables`` maps the ending of an atomic file (``train.inter``, ``inter``, ``item``, ``user``) to its rows, under
-    RecBole's headers (``user_id:token``). Columns of type ``token`` are raw ids, of type ``token_seq`` text, both
-    strings; the others are numbers. ``facts`` is YAML: the dataset's settings that its columns do not tell. ``recipe``
-    is the source's name and its arguments without folders. ``sources`` are the files read.
-    """
-
-    tables: dict[str, pd.DataFrame]
-    facts: str
-    recipe: tuple[str, ...]
-    sources: tuple[Path, ...]
+def made_by(recipe: Sequence[str], out: Path) -> str:
+    """The command that makes the dataset anew, without the folders of this machine."""
+    return shlex.join(["python", "-m", "dataset_prep", *recipe, "--out", f"dataset/{out.name}"])
 
 
-def check_out(out: Path, overwrite: bool) -> None:
-    """Raise UserError unless a dataset may be written to ``out``.
+def check_out(out: Path, overwrite: bool, command: str) -> None:
+    """Raise UserError unless a dataset, made by ``command``, may be written to ``out`` or may be there already.
 
-    An existing folder is replaced only if asked, and only if it holds nothing but files of a dataset of its name.
+    Another dataset is replaced only if asked, and only in a folder that holds nothing but files of its name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", out.name):
         raise UserError(f"--out {out}: {out.name!r} cannot name a dataset; legal are letters, digits, '-', '_' and '.'")
     if not out.exists():
         return
-    if not overwrite:
-        raise UserError(f"--out {out} exists: choose another folder, or add --overwrite to replace it")
-    strangers = sorted(
+    if not out.is_dir():
+        raise UserError(f"--out {out} is a file; give a folder")
+    there = sorted(out.iterdir())
+    strangers = [
         file.name
-        for file in out.iterdir()
+        for file in there
         if not file.name.startswith(f"{out.name}.") or file.suffix not in SUFFIXES or not file.is_file()
-    )
+    ]
+    if not overwrite:
+        found = _origin(out)[:1]
+        if found == [f"# Made by: {command}"]:
+            return
+        what = (
+            found[0].removeprefix("# ") if found else f"{len(there)} files, not by dataset_prep" if there else "empty"
+        )
+        raise UserError(f"--out {out} exists ({what}): choose another folder, or add --overwrite to replace it")
     if strangers:
         raise UserError(
             f"--out {out} holds {strangers[0]!r}, no file of a dataset named {out.name}, and is not replaced: "
@@ -59,117 +57,98 @@ def check_out(out: Path, overwrite: bool) -> None:
         )
 
 
-def write(dataset: Dataset, out: Path, overwrite: bool = False) -> None:
+def write(dataset: Dataset, out: Path, recipe: Sequence[str] = (), overwrite: bool = False) -> Summary | None:
     """Write the dataset into the folder ``out``, whose name becomes the dataset's; all of it or nothing.
 
-    Raises UserError if ``out`` may not be written (``check_out``) or a raw id cannot stand in an atomic file.
+    ``recipe`` is the source's name and its arguments. Returns None where ``out`` holds this very dataset already, which
+    then stays as it is. Raises UserError if ``out`` may not be written, a line of the source cannot be used, or the
+    filters leave nothing.
     """
-    check_out(out, overwrite)
-    command = shlex.join(["python", "-m", "dataset_prep", *dataset.recipe, "--out", f"dataset/{out.name}"])
-    digests = {path.name: _sha256(path) for path in dataset.sources}
-    notes = {"yaml": _yaml(command, digests, dataset), "card.md": _card(out.name, command, digests, dataset)}
+    command = made_by(recipe, out)
+    check_out(out, overwrite, command)
+    origin = Origin(command, {path.name: _sha256(path) for path in dataset.sources})
+    if out.exists() and not overwrite:
+        if _origin(out) == origin.lines():
+            return None
+        raise UserError(f"--out {out} exists, made from other files of these names; add --overwrite to replace it")
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         new = Path(scratch, "new")
         new.mkdir()
-        for ending, table in dataset.tables.items():
-            _write_table(table, new / f"{out.name}.{ending}")
+        summary = _fill(dataset, new, out.name, Path(scratch))
+        notes = {"yaml": settings(dataset, origin), "card.md": card(out.name, dataset, origin, summary)}
         for ending, text in notes.items():
             (new / f"{out.name}.{ending}").write_text(text, encoding="utf-8", newline="\n")
-        if overwrite and out.exists():
+        if out.exists():
             out.rename(Path(scratch, "old"))
         new.rename(out)
+    return summary
 
 
-def counts(dataset: Dataset) -> dict[str, int]:
-    """Number of users, of items, and of the interactions of each part."""
-    tables = dataset.tables.values()
-    number = {
-        name: pd.concat([table[raw_id] for table in tables if raw_id in table]).nunique()
-        for name, raw_id in (("users", "user_id:token"), ("items", "item_id:token"))
-    }
-    for ending, table in dataset.tables.items():
-        part, _, kind = ending.rpartition(".")
-        if kind == "inter":
-            number[f"{part} interactions".lstrip()] = len(table)
-    return number
+def _fill(dataset: Dataset, new: Path, name: str, scratch: Path) -> Summary:
+    """Write the atomic files into ``new``; the rows go through ``scratch``."""
+    staging = Staging(scratch, name)
+    try:
+        for ending, table in dataset.tables.items():
+            staging.add(ending, table)
+        summary = Summary()
+        if dataset.filters:
+            summary.steps += filters.apply(staging.db, dataset.filters)
+        for ending in dataset.tables:
+            kept, more = _chosen(staging, ending, dataset) if dataset.filters else (None, [])
+            words = staging.write(ending, new / f"{name}.{ending}", kept, more)
+            summary.words |= {f"{ending}: {field}": count for field, count in words.items()}
+        summary.count(staging, bool(dataset.filters))
+    finally:
+        staging.db.close()
+    return summary
 
 
-def _fields(table: pd.DataFrame, text: bool) -> list[str]:
-    """The columns of text, or all others, without their types."""
-    split = [str(column).partition(":") for column in table]
-    return [name for name, _, kind in split if (kind == "token_seq") == text]
+def _chosen(staging: Staging, ending: str, dataset: Dataset) -> tuple[npt.NDArray[np.bool_], list[str]]:
+    """Which rows of a table pass the filters, and the ids that have an interaction but no row, in order."""
+    if ending == "inter":
+        rows = "SELECT n FROM pairs"
+        more = []
+    else:
+        code = ending[0]  # u or i
+        live = f"(SELECT {ending}_id FROM {ending}s SEMI JOIN pairs USING ({code}))"
+        own = f"(SELECT * FROM ids WHERE ending = '{ending}')"
+        rows = f"SELECT min(n) AS n FROM {own} SEMI JOIN {live} USING ({ending}_id) GROUP BY {ending}_id"
+        more = [
+            raw_id
+            for (raw_id,) in staging.db.execute(
+                f"SELECT {ending}_id FROM {live} ANTI JOIN {own} USING ({ending}_id) ORDER BY {ending}_id"
+            ).fetchall()
+        ]
+    kept = np.zeros(staging.rows[ending], dtype=bool)
+    kept[staging.db.execute(rows).fetchnumpy()["n"]] = True
+    if not kept.any():
+        raise UserError(
+            f"none of the {len(more):,} {ending}s that are left is among the {len(kept):,} that the source describes; "
+            f"do {', '.join(path.name for path in dataset.sources)} belong together?"
+        )
+    return kept, more
 
 
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write one atomic file: UTF-8, tab-separated, unquoted, text escaped, lines ended by a newline alone."""
-    for column in table.columns[table.columns.str.endswith(":token")]:
-        illegal = table.loc[~table[column].str.fullmatch(r"[^\t\n\r]+"), column]
-        if len(illegal):
-            raise UserError(
-                f"{path.name} would hold {illegal.iloc[0]!r} as {column}; "
-                "a raw id is not empty and holds no tab or line break: mend it in the source"
-            )
-    escaped = {f"{field}:token_seq": table[f"{field}:token_seq"].map(escape) for field in _fields(table, text=True)}
-    table.assign(**escaped).to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
+def _origin(out: Path) -> list[str]:
+    """The lines in which the yaml of a dataset that is there tells its origin."""
+    path = out / f"{out.name}.yaml"
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    first_key = next((k for k, line in enumerate(lines) if not line.startswith("# ")), len(lines))
+    return lines[:first_key] if lines[0].startswith("# Made by: ") else []
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _yaml(command: str, digests: dict[str, str], dataset: Dataset) -> str:
-    """The dataset's settings in RecBole's keys, under comments that tell where it comes from."""
-    kinds = {ending.rpartition(".")[2]: table for ending, table in dataset.tables.items()}
-    settings: dict[str, object] = {
-        "USER_ID_FIELD": "user_id",
-        "ITEM_ID_FIELD": "item_id",
-        "load_col": {kind: _fields(table, text=False) for kind, table in kinds.items()},
-        "text_fields": {kind: text for kind, table in kinds.items() if (text := _fields(table, text=True))},
-        "text_escaped": True,
-    }
-    parts = [ending.removesuffix(".inter") for ending in dataset.tables if ending.endswith(".inter")]
-    if parts:
-        settings["benchmark_filename"] = parts
-    origin = [f"# Made by: {command}", *(f"# {name}: sha256 {digest}" for name, digest in digests.items())]
-    keys = yaml.safe_dump(settings, default_flow_style=None, sort_keys=False, width=120)
-    return "\n".join([*origin, keys]) + dataset.facts
-
-
-def _card(name: str, command: str, digests: dict[str, str], dataset: Dataset) -> str:
-    """The dataset at a glance, in Markdown: size, text, origin."""
-    number = counts(dataset)
-    interactions = sum(n for what, n in number.items() if what.endswith("interactions"))
-    sparsity = 1 - interactions / (number["users"] * number["items"])
-    text = [
-        [f"{ending}: {field}", *_coverage(table[f"{field}:token_seq"])]
-        for ending, table in dataset.tables.items()
-        for field in _fields(table, text=True)
-    ]
-    return "\n".join(
-        [
-            f"# {name}\n",
-            *_markdown([*number, "sparsity"], [[*(f"{n:,}" for n in number.values()), f"{sparsity:.2%}"]]),
-            "\n## Text\n\nLengths are in words, over the rows that have text.\n",
-            *_markdown(["field", "rows", "with text", "share", *QUANTILES], text),
-            f"\n## Origin\n\n    {command}\n",
-            *_markdown(["source", "sha256"], digests.items()),
-            "",
-        ]
-    )
-
-
-def _coverage(text: pd.Series) -> list[str]:
-    """How much of a column is text, and how long that is: quantiles that are lengths of real rows."""
-    words = np.array([len(value.split()) for value in text])
-    some = words[words > 0]
-    share = [f"{len(words):,}", f"{len(some):,}", f"{len(some) / len(words):.1%}"]
-    if not len(some):
-        return share + ["–"] * len(QUANTILES)
-    return share + [f"{n:,}" for n in np.quantile(some, list(QUANTILES.values()), method="inverted_cdf")]
-
-
-def _markdown(header: list[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """The lines of a Markdown table."""
-    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+    """The digest of a raw file, under a progress bar after five seconds."""
+    digest = hashlib.sha256()
+    size = path.stat().st_size
+    with (
+        path.open("rb") as file,
+        tqdm(total=size, unit="B", unit_scale=True, desc=f"sha256 of {path.name}", delay=5, leave=False) as bar,
+    ):
+        while block := file.read(1 << 20):
+            digest.update(block)
+            bar.update(len(block))
+    return digest.hexdigest()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import scipy.sparse as sp
 
-from dataset_prep.atomic import Dataset
+from dataset_prep.lines import Reader
+from dataset_prep.tables import Dataset, Table
 from recbole_cllm4rec.errors import UserError, suggestion
 
 NAME = "paper-layout"
@@ -23,10 +24,12 @@ tab-separated and unquoted, under a header that names at least these columns:
   items.tsv          item_idx asin title categories
   item_brand_description.tsv   item_idx brand description                  (optional)
   reviews*.tsv                 user_idx item_idx summary review            (optional; train pairs only)
-
+"""
+EXAMPLES = """\
 example:
   python -m dataset_prep paper-layout ../shared/data/amazon-beauty --out dataset/amazon-beauty
 """
+FILTERS = None  # the split is the authors', and complete
 
 PARTS = {"train": "train", "val": "valid", "test": "test"}  # the authors' names, RecBole's names
 REQUIRED = (*(f"{part}_matrix.npz" for part in PARTS), "interactions.tsv", "users.tsv", "items.tsv")
@@ -59,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="the folder with the files above")
 
 
-def read(args: argparse.Namespace) -> Dataset:
+def read(args: argparse.Namespace, reader: Reader) -> Dataset:
     """The dataset of ``args.folder``; raises UserError where a file is missing, malformed or at odds with another."""
     folder = args.folder
     brands, reviews = find_files(folder)
@@ -75,9 +78,8 @@ def read(args: argparse.Namespace) -> Dataset:
         inter = inter.merge(read_reviews(reviews, pairs, sizes), how="left", on=PAIR).fillna("")
     parts = {f"{ours}.inter": headed(inter[inter["split"] == theirs], INTER) for theirs, ours in PARTS.items()}
     return Dataset(
-        tables={**parts, "item": headed(items, ITEM)},
+        tables={ending: Table.of(frame) for ending, frame in {**parts, "item": headed(items, ITEM)}.items()},
         facts=FACTS,
-        recipe=(NAME, folder.resolve().name),
         sources=(*(folder / name for name in REQUIRED), *filter(None, (brands, reviews))),
     )
 

@@ -9,6 +9,7 @@ import pandas as pd
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 
+from dataset_prep import registry
 from recbole_cllm4rec.atomic import line_of, read_atomic, to_floats
 from recbole_cllm4rec.corpus.escape import unescape
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
@@ -209,8 +210,10 @@ def _codes(part: TextDataset) -> list[int]:
 
 
 def _how_to_get(dataset: str, path: str) -> str:
+    public = registry.command(dataset, path)
+    first = f"make it of public files with `{public}`, " if public else ""
     return (
-        f"dataset {dataset!r} is not in {path}: convert raw files with `python -m dataset_prep paper-layout FOLDER "
-        f"--out {path}` (other sources: `python -m dataset_prep --help`), put atomic files there, or add --download to "
-        "fetch RecBole's own copy, if it has one"
+        f"dataset {dataset!r} is not in {path}: {first}convert raw files with `python -m dataset_prep SOURCE ... --out "
+        f"{path}` (sources: `python -m dataset_prep --help`), put atomic files there, or add --download to fetch "
+        "RecBole's own copy, if it has one"
     )

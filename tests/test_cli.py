@@ -24,6 +24,11 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--model=EASE", "--dataset is missing"),
         ("--model=EASY --dataset=ml-100k", "no model is called 'EASY'; did you mean 'EASE'?"),
         ("--model=EASE --dataset=beauty", "dataset 'beauty' is not in dataset/beauty: convert raw files with"),
+        (
+            "--model=EASE --dataset=amazon-toys",
+            "dataset 'amazon-toys' is not in dataset/amazon-toys: make it of public files with `python -m dataset_prep "
+            "amazon --download amazon-toys --out dataset/amazon-toys`, ",
+        ),
         ("--model=EASE --dataset=ml-100k --reg_wight=3", "'reg_wight' is not an option; did you mean 'reg_weight'?"),
         ("--model=BPR --dataset=ml-100k --epochs=many", "epochs takes a whole number of at least 0, not 'many'"),
         ("--model=CLLM4Rec --dataset=ml-100k --variant=LLM-CB", "CLLM4Rec has no variant 'LLM-CB'"),

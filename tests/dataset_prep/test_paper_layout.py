@@ -287,18 +287,25 @@ def test_a_mistake_in_a_table(raw, capsys, mistake):
 
 def test_an_existing_dataset(raw, capsys):
     assert convert() == 0
+    assert convert() == 0
+    out = capsys.readouterr().out
+    assert "dataset/tiny holds this very dataset already; --overwrite makes it anew.\nNext: python" in out
+    edit(raw / "items.tsv", '"Soap', "Soap")
     assert convert() == 2
     assert capsys.readouterr().err == (
-        "dataset_prep: --out dataset/tiny exists: choose another folder, or add --overwrite to replace it\n"
+        "dataset_prep: --out dataset/tiny exists, made from other files of these names; add --overwrite to replace it\n"
     )
     assert convert("--overwrite") == 0
 
 
 def test_an_existing_dataset_is_told_before_anything_is_read(raw, capsys):
     assert convert() == 0
-    shutil.rmtree(raw)
-    assert convert() == 2
-    assert capsys.readouterr().err.startswith("dataset_prep: --out dataset/tiny exists")
+    raw.rename("cooked")
+    assert main(["paper-layout", "raw2", "--out", "dataset/tiny"]) == 2
+    assert capsys.readouterr().err == (
+        "dataset_prep: --out dataset/tiny exists (Made by: python -m dataset_prep paper-layout raw --out dataset/tiny)"
+        ": choose another folder, or add --overwrite to replace it\n"
+    )
 
 
 def test_a_failure_of_the_file_system_is_one_line(raw, capsys):
