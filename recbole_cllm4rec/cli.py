@@ -18,8 +18,8 @@ usage: python run_recbole.py --model=MODEL --dataset=DATASET [--config_files='a.
 Train a model, test it on the full item set, print its row, and write results/DATASET/MODEL-SEED.json.
 
   --model     CLLM4Rec, or any model of RecBole (EASE, BPR, MultiVAE, …)
-  --models    several, side by side: results/DATASET/comparison.{md,csv,tex,json,png}. MODEL:VARIANT is a row too.
-              Runs that are finished are not repeated
+  --models    several, side by side: results/DATASET/comparison.{md,csv,tex,json,png}. MODEL:VARIANT is a row too,
+              MODEL@N has N seeds. Runs that are finished are not repeated
   --seeds     runs of each, with seeds from `seed` on (1); the split stays that of `split_seed`
   --reference the row that the others are tested against (the first)
   --audit     look for leaks of held-out interactions in everything this model reads, and train nothing
