@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
 from recbole_cllm4rec.backbone.sentences import encode_sentences
-from recbole_cllm4rec.corpus.batching import Batch, batches_by_length, collate
+from recbole_cllm4rec.corpus.batching import Batch, batches_by_length, collate, tokens_at_once
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
@@ -117,7 +117,7 @@ class CLLM4Rec(GeneralRecommender):
         layouts = [self.backbone.lay_out_question(*document) for document in documents]
         scores = torch.empty(len(users), self.n_items, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts])
-        for rows in batches_by_length(lengths, len(users), self.options.max_batch_tokens):
+        for rows in batches_by_length(lengths, len(users), tokens_at_once(self.device, self.options.max_batch_tokens)):
             batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
             scores[torch.from_numpy(rows)] = self.item_logits(self.states(batch.to(self.device), self.collaborative))
         return scores.view(-1)
