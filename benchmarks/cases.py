@@ -11,10 +11,14 @@ from benchmarks.reference import BATCH, Reference
 from benchmarks.workload import Sample, Workload
 from recbole_cllm4rec.backbone.base import Layout
 from recbole_cllm4rec.corpus.documents import Document
+from recbole_cllm4rec.corpus.text import IntArray
 from recbole_cllm4rec.training.stages import Pass
 
-DOCUMENTS = {"content": 40, "collaborative": 160, "recommendation": 160, "scoring": 400}
+DOCUMENTS = {"content": 40, "collaborative": 320, "recommendation": 320, "scoring": 344}
 """The cases, and how many documents, or users to be scored, a run of each goes through."""
+
+STRATA = 4
+"""Batches that our side makes of them."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,29 @@ class Case:
 def build_case(name: str, workload: Workload, reference: Reference, documents: int | None = None) -> Case:
     """``documents``: in place of the case's own number of them."""
     rng = np.random.default_rng(0)
-    wanted = documents or DOCUMENTS[name]
+    wanted = max(STRATA, documents or DOCUMENTS[name])
     if name == "scoring":
         known = np.flatnonzero(workload.model.corpus.histories.lengths)
         return _scoring(workload, reference, rng.choice(known, min(wanted, len(known)), replace=False))
     current = workload.passes[name]
-    visits = np.sort(rng.choice(len(current.documents), min(wanted, len(current.documents)), replace=False))
-    return _training(name, workload, reference, replace(current, documents=Sample(current.documents, visits), share=1))
+    visits = _stratified(current, wanted, rng)
+    size = current.batch_size if wanted >= len(current.documents) else wanted // STRATA
+    sample = Sample(current.documents, rng.permutation(visits))
+    return _training(name, workload, reference, replace(current, documents=sample, share=1, batch_size=size))
+
+
+def _stratified(current: Pass, wanted: int, rng: np.random.Generator) -> IntArray:
+    """Documents as four batches of an epoch hold them, of a length each, for the package sorts thousands by length.
+
+    They stand in the middle of the four quarters of all documents, which are all taken where no more are there.
+    """
+    _, layouts = _drawn(current, range(len(current.documents)), rng)
+    by_length = np.argsort([len(layout.ids) for layout in layouts], kind="stable")
+    if wanted >= len(by_length):
+        return by_length
+    size = wanted // STRATA
+    quarters = np.array_split(by_length, STRATA)
+    return np.concatenate([part[(len(part) - size) // 2 :][:size] for part in quarters])
 
 
 def _training(name: str, workload: Workload, reference: Reference, current: Pass) -> Case:
@@ -83,7 +103,7 @@ def _training(name: str, workload: Workload, reference: Reference, current: Pass
     return Case(name, _work(workload, layouts, classes, passes=2), plain, ours)
 
 
-def _scoring(workload: Workload, reference: Reference, users: np.ndarray) -> Case:
+def _scoring(workload: Workload, reference: Reference, users: IntArray) -> Case:
     model = workload.model
 
     def laid_out() -> list[Layout]:

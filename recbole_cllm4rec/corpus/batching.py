@@ -16,6 +16,14 @@ from recbole_cllm4rec.corpus.text import IntArray
 POOL = 50
 """Batches drawn together and sorted by length: long enough that padding is rare, short enough to stay in memory."""
 
+CPU_TOKENS = 2048
+"""Padded tokens that a CPU computes at once: its matrix products gain nothing by more, and padding and memory grow."""
+
+
+def tokens_at_once(device: torch.device, most: int) -> int:
+    """Padded tokens to compute at once on a device, where no more than ``most`` are allowed."""
+    return min(most, CPU_TOKENS) if device.type == "cpu" else most
+
 
 @dataclass(frozen=True)
 class Batch:

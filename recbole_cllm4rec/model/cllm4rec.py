@@ -15,7 +15,7 @@ from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
 from recbole_cllm4rec.backbone.sentences import encode_sentences
-from recbole_cllm4rec.corpus.batching import Batch, collate
+from recbole_cllm4rec.corpus.batching import Batch, collate, tokens_at_once
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus, IntArray
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
@@ -138,7 +138,8 @@ class CLLM4Rec(GeneralRecommender):
         layouts = [self.backbone.lay_out_question(*document) for document in documents]
         states = torch.empty(len(users), self.backbone.hidden_size, dtype=self.backbone.dtype, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
-        for rows in batches_by_length(lengths, len(users), self.options.max_batch_tokens):
+        most = tokens_at_once(self.device, self.options.max_batch_tokens)
+        for rows in batches_by_length(lengths, len(users), most):
             batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
             states[torch.from_numpy(rows)] = self.states(batch.to(self.device), self.collaborative)
         return states

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_cllm4rec.backbone.base import Layout
-from recbole_cllm4rec.corpus.batching import Batch, draw_batches
+from recbole_cllm4rec.corpus.batching import Batch, draw_batches, tokens_at_once
 from recbole_cllm4rec.corpus.documents import (
     Document,
     Documents,
@@ -22,9 +22,6 @@ from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
 from recbole_cllm4rec.training.optimisers import Make, optimisers
-
-CPU_TOKENS = 4096
-"""Padded tokens whose activations a CPU holds at once: its matrix products gain nothing by more."""
 
 LayOut = Callable[[Document, np.random.Generator], Layout]
 Loss = Callable[[Batch], Tensor]
@@ -79,9 +76,8 @@ class Pass:
 
     def backward(self, batch: Batch, device: torch.device) -> float:
         """The loss on a batch; its gradients are added to those that are there, a part of the batch after another."""
-        parts = batch.parts(CPU_TOKENS) if device.type == "cpu" else [batch]
         total = 0.0
-        for part in parts:
+        for part in batch.parts(tokens_at_once(device, self.max_tokens)):
             loss = self.loss(part.to(device))
             loss.backward()
             total += loss.item()

@@ -64,7 +64,7 @@ def test_a_run_trains_the_sides_own_view_alone(both, name, side):
 
 def test_both_sides_read_the_same_documents(both, monkeypatch):
     workload, reference = both
-    case = build_case("content", workload, reference, documents=15)
+    case = build_case("content", workload, reference, documents=16)
     read: dict[str, list[bytes]] = {"reference": [], "ours": []}
     lay_out = type(workload.model.backbone).lay_out_text
     for side, documents in read.items():
@@ -76,7 +76,15 @@ def test_both_sides_read_the_same_documents(both, monkeypatch):
         monkeypatch.setattr(type(workload.model.backbone), "lay_out_text", kept)
         getattr(case, side)()
     assert sorted(read["reference"]) == sorted(read["ours"])
-    assert len(read["ours"]) == case.work.documents == 15
+    assert len(read["ours"]) == case.work.documents == 16
+
+
+def test_a_sample_is_of_batches_from_every_quarter_of_the_lengths(both):
+    case = build_case("collaborative", *both, documents=11)
+    # Of 30 histories by length, ten of 3, of 5 and of 11 items, places 3, 4 of 0-7, 11, 12 of 8-15, 18, 19 of 16-22 and
+    # 25, 26 of 23-29; a prompt has four tokens, and the last item is not read.
+    assert case.work.documents == 8
+    assert case.work.tokens == 2 * (4 + 2) + 4 * (4 + 4) + 2 * (4 + 10)
 
 
 def test_scoring_keeps_the_weights(both):

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.corpus import batching
 from recbole_cllm4rec.corpus.documents import Document, Texts
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.training import stages as stages_module
 from recbole_cllm4rec.training.stages import Pass, Stage
 
 Plan = list[tuple[str, int, list[str], bool]]
@@ -42,7 +42,7 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(checkpoint, changes, mo
         (batch,) = current.batches(np.random.default_rng(0))
         results = []
         for tokens in (10**6, 1):
-            monkeypatch.setattr(stages_module, "CPU_TOKENS", tokens)
+            monkeypatch.setattr(batching, "CPU_TOKENS", tokens)
             model.zero_grad()
             loss = current.backward(batch, torch.device("cpu"))
             found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
