@@ -10,7 +10,6 @@ from urllib.request import getproxies
 
 import torch
 
-from recbole_cllm4rec.backbone.attention import use_fast_attention
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.causal import CausalBackbone
 from recbole_cllm4rec.backbone.encoder import EncoderBackbone
@@ -121,6 +120,8 @@ def _kind(config: Any, name: str) -> str:
 def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> torch.nn.Module:
     """The transformer in ``dtype``, with weights from ``location`` or, without one, random."""
     from transformers import AutoModel, AutoModelForCausalLM
+
+    from recbole_cllm4rec.backbone.attention import use_fast_attention  # imports transformers too
 
     auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
     if getattr(config, "activation_function", None) == "gelu_new":
