@@ -1,4 +1,4 @@
-"""Time and memory of ``python -m dataset_prep amazon`` on generated reviews: ``python benchmarks/prep.py --help``."""
+"""Time and memory of ``python -m dataset_prep amazon`` on generated reviews: ``python -m benchmarks.prep``."""
 
 import argparse
 import json
@@ -68,7 +68,7 @@ def measure(raw: Path, out: Path, cores: int) -> str:
 
 def main() -> None:
     """Generate, convert, and print the card and what it took."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prep", description=__doc__)
     parser.add_argument("--reviews", type=int, default=5_000_000)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None, help="where the files go, some 6 GB (default: temporary)")

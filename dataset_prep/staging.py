@@ -1,7 +1,7 @@
 """Rows on disk while it is decided which stay: their lines as they will be written, their ids in a DuckDB database.
 
-Text never enters the database, so that filters and joins move ids only. DuckDB compares ids as they are, keeps to a
-limit of memory and spills beyond it; Polars' streaming engine is the faster, but has no such limit.
+Text never enters the database, so that filters and joins move ids only. DuckDB, and not Polars: it keeps to a limit of
+memory and spills beyond it.
 """
 
 from collections import Counter

@@ -111,8 +111,7 @@ def popularity_of_all_rows() -> None:
 def no_anomaly_detection() -> None:
     """Importing any sequential model imports SINE (sequential_recommender/sine.py), which has autograd look for nan.
 
-    In every step of every model of the process: a third of SASRec's time. Turned off once; after that, who turns it on
-    means it.
+    It does so in every step of every model of the process. Turned off once; after that, who turns it on means it.
     """
     module = sys.modules.get("recbole.model.sequential_recommender.sine")
     if module and not isinstance(module.torch, _Overlay):

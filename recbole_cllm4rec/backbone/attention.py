@@ -45,8 +45,7 @@ def attend(
 
 
 def _plain_is_faster(query: Tensor, key: Tensor, kwargs: dict[str, Any]) -> bool:
-    # On a CPU the fused kernel takes two to eight times as long in half precision, most of it backwards; in float32,
-    # and on a GPU, it is ahead. See benchmarks/NOTES.md.
+    # On a CPU the fused kernel is slow in half precision: python -m benchmarks.kernels.
     plain = all(kwargs.get(name) is None for name in ("is_causal", "position_bias", "softcap", "cache"))
     half = query.device.type == "cpu" and query.dtype != torch.float32
     return plain and half and query.shape[2] == key.shape[2]

@@ -18,7 +18,7 @@ USERS = 512
 MAXIMA = 2**26
 """Best scores of groups held at once; in bfloat16 128 MB."""
 CANDIDATES = 2
-"""Groups scored again, over k: of random rows, rounding to bfloat16 leaves some 1.5 k in doubt."""
+"""Groups scored again, over k: rounding to bfloat16 leaves some more than k in doubt."""
 FEW = 8
 """Groups over those scored again below which a scan saves nothing."""
 NONE = 0
@@ -46,7 +46,7 @@ class Ranking:
             self.lost = max(self.lost, (rounded.float() - rows).norm(dim=1).max().item())
             rounded = nn.functional.pad(rounded, (0, 0, 0, -len(rows) % GROUP))
             # Row i · m + g of the m groups is the i-th item of group g: a maximum over i is then one over the rows of
-            # a matrix, twenty times as fast as one over neighbours.
+            # a matrix, which is far faster than one over neighbours.
             self.blocks.append(rounded.view(-1, GROUP, rows.shape[1]).transpose(0, 1).reshape(-1, rows.shape[1]))
 
     def best(self, states: Tensor, k: int, excluded: Sequence[IntArray] | None = None) -> tuple[Tensor, Tensor]:
