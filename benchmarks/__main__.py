@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import transformers
 
 from benchmarks.cases import DOCUMENTS
 from benchmarks.lengths import BACKBONES
-from benchmarks.measure import in_own_process
+from benchmarks.measure import in_own_process, processor
 from benchmarks.report import Row, chart, records, table
 from benchmarks.run import LONG, LONG_BATCH, Settings, long_memory, measure
 from benchmarks.workload import backbone_folder
@@ -98,7 +97,7 @@ def write(rows: Sequence[Row], long: dict[str, float], settings: Settings, out: 
     """``benchmarks.json``, ``.md``, ``.png`` and ``.svg`` in the folder asked for."""
     out.mkdir(parents=True, exist_ok=True)
     machine = {
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "device": settings.device,
     }

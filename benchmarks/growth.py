@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer, SparseAdam
 from tqdm import tqdm
 
+from benchmarks.measure import processor
 from recbole_cllm4rec.backbone.precision import Precision, resolve_precision
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood
@@ -38,19 +39,18 @@ BATCH, READ, WANTED, DRAWN = 64, 20, 4, 8192
 """Users in a step, tokens that each reads, items that each is to find, and items drawn for a sampled softmax."""
 
 Row = dict[str, Any]
-Clock = Callable[[], float]
 
 
-def ranking(n_items: int, dtype: torch.dtype, clock: Clock, repeats: int) -> Row:
+def ranking(n_items: int, dtype: torch.dtype, repeats: int) -> Row:
     """Top-100 of all items for states that are there, 10 of each user's items left out."""
     table, states = torch.randn(n_items, HIDDEN), torch.randn(USERS_RANKED, HIDDEN)
     rng = np.random.default_rng(0)
     known = [rng.integers(1, n_items, HISTORY) for _ in range(USERS_RANKED)]
-    start = clock()
+    start = perf_counter()
     prepared = Ranking(table, dtype)
-    ready = clock() - start
+    ready = perf_counter() - start
     a, b = torch.ones(1024, 768, dtype=dtype), torch.ones(768, 3072, dtype=dtype)  # whose product is the machine's rate
-    seconds, matrix = timed(lambda: prepared.best(states, TOP, known), lambda: a @ b, clock, repeats)
+    seconds, matrix = timed(lambda: prepared.best(states, TOP, known), lambda: a @ b, repeats)
     operations = 2.0 * USERS_RANKED * n_items * HIDDEN
     return {
         "measure": "ranking",
@@ -61,7 +61,7 @@ def ranking(n_items: int, dtype: torch.dtype, clock: Clock, repeats: int) -> Row
     }
 
 
-def step(n_users: int, n_items: int, lazy: bool, sampled: bool, clock: Clock, repeats: int) -> Row:
+def step(n_users: int, n_items: int, lazy: bool, sampled: bool, repeats: int) -> Row:
     """What the tables add to a step of finetuning: lookups, item head, regularisation, backward, Adam.
 
     The backbone, which no number of users or items reaches, is left out: the mean of what is read stands for its state.
@@ -94,7 +94,7 @@ def step(n_users: int, n_items: int, lazy: bool, sampled: bool, clock: Clock, re
         "items": n_items,
         "Adam": "lazy" if lazy else "dense",
         "softmax": "sampled" if sampled else "full",
-        "milliseconds": 1000 * timed(once, None, clock, repeats)[0],
+        "milliseconds": 1000 * timed(once, None, repeats)[0],
     }
 
 
@@ -111,17 +111,15 @@ def sampled_likelihood(view: View, states: Tensor, targets: Tensor) -> Tensor:
     return negative_log_likelihood(states, view.items_at(sample.items), reads, sample.positions, sample.corrections)
 
 
-def timed(
-    run: Callable[[], object], beside: Callable[[], object] | None, clock: Clock, repeats: int
-) -> tuple[float, float]:
+def timed(run: Callable[[], object], beside: Callable[[], object] | None, repeats: int) -> tuple[float, float]:
     """Median seconds of a run, and of one of ``beside``, in turns; the first of each is not counted."""
     runs = [run, *([beside] if beside else [])]
     seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(1 + repeats):
         for one, taken in zip(runs, seconds, strict=True):
-            start = clock()
+            start = perf_counter()
             one()
-            taken.append(clock() - start)
+            taken.append(perf_counter() - start)
     medians = [median(taken[1:]) for taken in seconds]
     return medians[0], medians[-1]
 
@@ -140,13 +138,13 @@ MEASURES: dict[str, Callable[..., Row]] = {
 }
 
 
-def measured(name: str, precision: Precision, busy: bool, repeats: int, threads: int) -> Row:
+def measured(name: str, precision: Precision, repeats: int, threads: int) -> Row:
     """One row, in this process, with its peak memory over that of torch alone."""
     torch.set_num_threads(threads)
     before = peak()
     measure = MEASURES[name]
     dtype = [resolve_precision(precision, torch.device("cpu"))] if measure.func is ranking else []  # type: ignore[attr-defined]
-    row = measure(*dtype, process_time if busy else perf_counter, repeats)
+    row = measure(*dtype, repeats)
     return {"name": name, **row, "GiB": peak() - before}
 
 
@@ -163,22 +161,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="runs a row; the median counts")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/growth.json"))
-    parser.add_argument(
-        "--busy", action="store_true", help="count the processor's time, not the clock's: for a machine with other work"
-    )
     asked = parser.parse_args(arguments)
-    if asked.busy and asked.threads > 1:
-        parser.error("--busy adds up the time of all threads: give it --threads=1")
     names = [name for name in MEASURES if not asked.only or asked.only in name]
     rows = []
     context = multiprocessing.get_context("spawn")
     for name in (bar := tqdm(names, unit="row")):
         bar.set_description(name)
         with context.Pool(1) as pool:
-            rows.append(pool.apply(measured, (name, asked.precision, asked.busy, asked.repeats, asked.threads)))
+            rows.append(pool.apply(measured, (name, asked.precision, asked.repeats, asked.threads)))
     report = {
+        "processor": processor(),
         "threads": asked.threads,
-        "clock": "processor" if asked.busy else "wall",
         "torch": torch.__version__,
         "hidden size": HIDDEN,
         "rows": rows,

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import multiprocessing
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from recbole_cllm4rec.training.estimate import peak_memory
 ROWS, INNER, COLUMNS = 1024, 768, 3072
 """Of the product that tells a machine's rate: 1,024 tokens through the feed-forward layer of GPT-2."""
 
+CPUS = Path("/proc/cpuinfo")
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -105,3 +107,10 @@ def peak_of(run: Callable[[], None], device: torch.device) -> float:
         return peak_memory(device)
     (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 2**20
+
+
+def processor() -> str:
+    """The model of the processor where the system tells it, else its architecture."""
+    lines = CPUS.read_text().splitlines() if CPUS.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

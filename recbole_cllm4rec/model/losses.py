@@ -30,7 +30,8 @@ class _Likelihood(torch.autograd.Function):
     """The likelihood and its gradient in one go over chunks of states, so that no logits wait for a backward pass.
 
     With n_r targets in state r and p_r = softmax(W h_r + b), the gradient by the logits is n_r p_r − Σ_p onehot: the
-    chunk's own logits, overwritten. A frozen head takes two products a chunk, a learnt one three. torch's
+    chunk's own probabilities, overwritten, in the precision of the states, in which they are multiplied anyway. A
+    frozen head takes two products a chunk, a learnt one three. torch's
     ``linear_cross_entropy`` does the same with one target a state, not the many of a question.
     """
 
@@ -46,23 +47,25 @@ class _Likelihood(torch.autograd.Function):
         by_states = torch.empty_like(states)
         total = states.new_zeros((), dtype=torch.float32)
         for rows, chunk, part in _chunks(len(states), len(weight), reads, targets):
-            logits = states[rows] @ W.T
-            # [r, C], overwritten from here on
-            log_p = torch.log_softmax(logits if bias is None else logits + bias, dim=1, dtype=torch.float32)
-            total -= log_p[chunk, part].sum()
+            logits = states[rows] @ W.T  # [r, C]
+            if bias is not None:
+                logits = logits + bias.to(logits.dtype)
+            greatest, at = logits.max(dim=1)
+            p = torch.softmax(logits, dim=1)
+            # ln Σ_c exp logit_c, by the greatest: its p is 1 / C at least, and tells the sum without another pass.
+            log_sum = greatest.float() - p.gather(1, at[:, None]).squeeze(1).float().log()
+            total += (log_sum[chunk] - logits[chunk, part].float()).sum()
             if not any(ctx.needs_input_grad):
                 continue
-            counts = torch.bincount(chunk, minlength=len(logits))
-            by_logits = log_p.exp_()
+            counts = torch.bincount(chunk, minlength=len(p))
             if len(part) != len(counts) or counts.max() > 1:
-                by_logits *= counts[:, None]
-            by_logits.index_put_((chunk, part), by_logits.new_full((), -1.0), accumulate=True)
-            by_products = by_logits.to(states.dtype)
-            by_states[rows] = by_products @ W
+                p *= counts[:, None]
+            by_logits = p.index_put_((chunk, part), p.new_full((), -1.0), accumulate=True)
+            by_states[rows] = by_logits @ W
             if wanted[0] is not None:
-                wanted[0] += by_products.T @ states[rows]
+                wanted[0] += by_logits.T @ states[rows]
             if wanted[1] is not None:
-                wanted[1] += by_logits.sum(dim=0)
+                wanted[1] += by_logits.sum(dim=0, dtype=torch.float32)
         ctx.save_for_backward(by_states, *wanted)
         return total
 

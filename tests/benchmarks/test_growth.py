@@ -1,7 +1,6 @@
 """The benchmark of growth at sizes of a test: it runs, and its rows say what was measured."""
 
 import json
-from time import perf_counter
 
 import pytest
 import torch
@@ -12,14 +11,14 @@ from benchmarks import growth
 @pytest.mark.parametrize(("lazy", "sampled"), [(False, False), (True, False), (True, True)])
 def test_a_step_of_every_kind(lazy, sampled, monkeypatch):
     monkeypatch.setattr(growth, "DRAWN", 5)
-    row = growth.step(50, 40, lazy, sampled, perf_counter, repeats=2)
+    row = growth.step(50, 40, lazy, sampled, repeats=2)
     assert (row["users"], row["items"]) == (50, 40)
     assert row["milliseconds"] > 0
 
 
 def test_ranking(monkeypatch):
     monkeypatch.setattr(growth, "USERS_RANKED", 3)
-    row = growth.ranking(200, torch.float32, perf_counter, repeats=2)
+    row = growth.ranking(200, torch.float32, repeats=2)
     assert row["users a second"] > 0
     assert row["share of the matrix rate"] > 0
 
@@ -41,12 +40,6 @@ def test_the_command_writes_its_rows(tmp_path, monkeypatch, capsys):
     (row,) = json.loads(out.read_text())["rows"]
     assert (row["name"], row["Adam"], row["softmax"]) == ("small", "lazy", "full")
     assert "milliseconds" in capsys.readouterr().out
-
-
-def test_processor_time_is_that_of_one_thread(capsys):
-    with pytest.raises(SystemExit):
-        growth.main(["--busy", "--threads=2"])
-    assert "--threads=1" in capsys.readouterr().err
 
 
 class Here:

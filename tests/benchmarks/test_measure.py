@@ -1,5 +1,7 @@
 """The clock, the rate and the high-water mark."""
 
+import platform
+
 import pytest
 import torch
 
@@ -40,3 +42,13 @@ def test_memory_is_that_of_the_run_at_hand():
     large, small = peak_of(lambda: hold(0.5), CPU), peak_of(lambda: hold(0.125), CPU)
     assert large - idle == pytest.approx(0.5, abs=0.05)
     assert small - idle == pytest.approx(0.125, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("vendor_id : A\nmodel name\t: A 1: B\nmodel name\t: C\n", "A 1: B"), ("", platform.machine())]
+)
+def test_the_processor_is_named_by_its_model_where_the_system_tells(tmp_path, monkeypatch, text, name):
+    monkeypatch.setattr(measure, "CPUS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(platform, "processor", str)
+    measure.CPUS.write_text(text)
+    assert measure.processor() == name
