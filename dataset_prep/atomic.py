@@ -76,13 +76,24 @@ def write(dataset: Dataset, out: Path, recipe: Sequence[str] = (), overwrite: bo
         new = Path(scratch, "new")
         new.mkdir()
         summary = _fill(dataset, new, out.name, Path(scratch))
-        notes = {"yaml": settings(dataset, origin), "card.md": card(out.name, dataset, origin, summary)}
+        notes = {"yaml": settings(dataset, origin, summary), "card.md": card(out.name, dataset, origin, summary)}
         for ending, text in notes.items():
             (new / f"{out.name}.{ending}").write_text(text, encoding="utf-8", newline="\n")
-        if out.exists():
-            out.rename(Path(scratch, "old"))
-        new.rename(out)
+        _put(new, out, Path(scratch, "old"))
     return summary
+
+
+def _put(new: Path, out: Path, old: Path) -> None:
+    """Give ``new`` the name ``out``; what has it goes to ``old``, and comes back if that fails."""
+    if not out.exists():
+        new.rename(out)
+        return
+    out.rename(old)
+    try:
+        new.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise
 
 
 def _fill(dataset: Dataset, new: Path, name: str, scratch: Path) -> Summary:

@@ -12,6 +12,8 @@ from dataset_prep.filters import Step, scalar
 from dataset_prep.staging import Staging, Words
 from dataset_prep.tables import Dataset
 
+CUT_OFFS = (1, 3, 5, 10, 20, 40)  # of those that leave half of the items unranked, the last three are taken
+PROTOCOL = 100  # items that the paper's longest ranking needs
 QUANTILES = {"25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "longest": 1.0}
 
 
@@ -61,21 +63,53 @@ class Summary:
             self.span = (_moment(found[0]), _moment(found[1]))
 
 
-def settings(dataset: Dataset, origin: Origin) -> str:
-    """The dataset's settings in RecBole's keys, under comments that tell where it comes from."""
+def settings(dataset: Dataset, origin: Origin, summary: Summary) -> str:
+    """The dataset's settings in RecBole's keys, under comments that tell where it comes from.
+
+    A source whose columns of text are all empty has no entry among ``text_fields``, and CLLM4Rec is told where that
+    leaves it nothing to read. Too few items for the paper's cut-offs get others.
+    """
     kinds = {ending.rpartition(".")[2]: table for ending, table in dataset.tables.items()}
+    told = {
+        column.partition(": ")[0].rpartition(".")[2]
+        for column, words in summary.words.items()
+        if words.lengths.total() > words.lengths[0]
+    }
     keys: dict[str, object] = {
         "USER_ID_FIELD": "user_id",
         "ITEM_ID_FIELD": "item_id",
         "load_col": {kind: table.fields(text=False) for kind, table in kinds.items()},
-        "text_fields": {kind: text for kind, table in kinds.items() if (text := table.fields(text=True))},
+        "text_fields": {kind: table.fields(text=True) for kind, table in kinds.items() if kind in told},
         "text_escaped": True,
     }
     parts = [ending.removesuffix(".inter") for ending in dataset.tables if ending.endswith(".inter")]
     if parts:
         keys["benchmark_filename"] = parts
     dumped = yaml.safe_dump(keys, default_flow_style=None, sort_keys=False, width=120)
-    return "\n".join([*origin.lines(), dumped]) + dataset.facts
+    return "\n".join([*origin.lines(), dumped]) + dataset.facts + _without(told) + _cut_offs(summary.counts["items"])
+
+
+def _without(told: set[str]) -> str:
+    """What CLLM4Rec can do where items have no text, or nothing has."""
+    if "item" in told:
+        return ""
+    if told:
+        return "# No item has a text for its token to start from.\nfor_model: {CLLM4Rec: {token_init: random}}\n"
+    return (
+        "# There is no text: a content view would have nothing to read.\n"
+        "for_model: {CLLM4Rec: {variant: LLM-CF, token_init: random}}\n"
+    )
+
+
+def _cut_offs(n_items: int) -> str:
+    """Metrics in RecBole's keys where those of the protocol rank more items than there are."""
+    if n_items >= PROTOCOL:
+        return ""
+    topk = [k for k in CUT_OFFS if k <= max(1, n_items // 2)][-3:]
+    return (
+        f"# The cut-offs of the paper, up to {PROTOCOL}, need more items than the {n_items} here.\n"
+        f"topk: {topk}\nmetrics: [Recall, NDCG, CappedRecall]\nvalid_metric: NDCG@{topk[-1]}\n"
+    )
 
 
 def card(name: str, dataset: Dataset, origin: Origin, summary: Summary) -> str:
@@ -100,6 +134,7 @@ def card(name: str, dataset: Dataset, origin: Origin, summary: Summary) -> str:
             *skipped,
             "\n## Text\n\nLengths are in words, over the rows that have text.\n",
             *_markdown(["field", "rows", "with text", "share", *QUANTILES], text),
+            *(f"\n{note}" for note in dataset.notes),
             f"\n## Origin\n\n    {origin.command}\n",
             *_markdown(["source", "sha256"], origin.digests.items()),
             "",

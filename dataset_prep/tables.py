@@ -58,8 +58,9 @@ class Dataset:
     ``train.inter``, ``valid.inter`` and ``test.inter``; then ``item`` and ``user``, each optional. An ``inter`` that is
     filtered has the columns ``rating`` and ``timestamp`` (unix seconds) where the filters look at them. ``facts`` is
     YAML: the dataset's settings that its columns do not tell. ``sources`` are the files read. ``left_out`` counts, by
-    file, the lines that are skipped; it is complete when all rows have been read. Without ``filters`` all rows stay;
-    with them, of ``item`` and ``user`` those that still have an interaction.
+    file, the lines that are skipped, and ``notes`` are paragraphs of the card; both are complete when all rows have
+    been read. Without ``filters`` all rows stay; with them, of ``item`` and ``user`` those that still have an
+    interaction.
     """
 
     tables: Mapping[str, Table]
@@ -67,3 +68,4 @@ class Dataset:
     sources: tuple[Path, ...] = ()
     filters: Filters | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()

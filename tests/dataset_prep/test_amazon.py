@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 from raw_files import CORE, ITEMS, everyone, review, review_2023, save
@@ -83,6 +84,9 @@ def test_2014_with_metadata_in_python(capsys):
         "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id"]},
         "text_fields": {"inter": ["summary", "review"], "item": ["title", "categories", "brand", "description"]},
         "text_escaped": True,
+        "topk": [1],
+        "metrics": ["Recall", "NDCG", "CappedRecall"],
+        "valid_metric": "NDCG@1",
     }
     assert capsys.readouterr().out.startswith("Wrote dataset/tiny: 3 users, 3 items, 9 interactions (more in")
 
@@ -219,6 +223,65 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     )
     assert done.stderr.count("\n") == 1
     assert list(Path("dataset").iterdir()) == []
+
+
+def test_a_folder_that_exists(capsys):
+    one, two = save(Path("one.gz"), everyone()), save(Path("two.gz"), everyone(summary="two"))
+    assert convert(one) == 0
+    capsys.readouterr()
+    assert convert(one) == 0
+    assert "holds this very dataset already; --overwrite makes it anew" in capsys.readouterr().out
+    assert convert(two) == 2
+    assert capsys.readouterr().err == (
+        "dataset_prep: --out dataset/tiny exists (Made by: python -m dataset_prep amazon one.gz --min-user 3 "
+        "--min-item 3 --out dataset/tiny): choose another folder, or add --overwrite to replace it\n"
+    )
+    assert body("inter")[0][4] == "ann on x"
+    assert convert(two, "--overwrite") == 0
+    assert body("inter")[0][4] == "two"
+
+
+def test_a_stop_leaves_nothing(monkeypatch, capsys):
+    reviews = save(Path("reviews.gz"), everyone())
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dataset_prep.filters.apply", stop)
+    assert convert(reviews) == 2
+    assert capsys.readouterr().err == "dataset_prep: stopped; nothing was written\n"
+    assert list(Path("dataset").iterdir()) == []
+
+
+def test_a_disk_without_room_for_the_database_is_one_line(monkeypatch, capsys):
+    reviews = save(Path("reviews.gz"), everyone())
+
+    def full(*_):
+        raise duckdb.IOException('Could not write file "ids.duckdb":\nNo space left on device')
+
+    monkeypatch.setattr("dataset_prep.filters.apply", full)
+    assert convert(reviews) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("dataset_prep: the disk of dataset/tiny is full (Could not write file")
+    assert err.count("\n") == 1
+    assert list(Path("dataset").iterdir()) == []
+
+
+def test_columns_that_are_missing(capsys):
+    whole = everyone()
+    for name in ("asin", "overall", "unixReviewTime"):
+        lacking = [{key: value for key, value in record.items() if key != name} for record in whole]
+        reviews = save(Path(f"without-{name}.gz"), lacking)
+        assert refusal(capsys, reviews).startswith(f"without-{name}.gz, line 1: no {name}: ")
+
+
+def test_nothing_is_left_by_the_core(capsys):
+    reviews = save(Path("reviews.gz"), everyone())
+    assert main(["amazon", str(reviews), "--out", "dataset/tiny"]) == 2
+    assert capsys.readouterr().err == (
+        "dataset_prep: nothing is left: the filter 'at least 5 a user, 5 an item, in 1 rounds' took the last 9 "
+        "interactions (of 3 users with 3 items); loosen --rating-above, --min-user or --min-item\n"
+    )
 
 
 def test_a_refused_overwrite_keeps_what_is_there(capsys):

@@ -92,6 +92,10 @@ def test_files_of_a_dataset_without_a_split(tmp_path):
         "load_col": {"inter": ["user_id", "item_id", "timestamp"], "user": ["user_id"]},
         "text_fields": {"user": ["biography"]},
         "text_escaped": True,
+        "for_model": {"CLLM4Rec": {"token_init": "random"}},
+        "topk": [1],
+        "metrics": ["Recall", "NDCG", "CappedRecall"],
+        "valid_metric": "NDCG@1",
     }
 
 
@@ -111,6 +115,38 @@ def test_counts_and_card_by_hand(tmp_path):
 def test_card_of_a_field_without_any_text(tmp_path):
     write(items(["a"], [""]), tmp_path / "toy")
     assert "| item: title | 1 | 0 | 0.0% | – | – | – | – | – |\n" in (tmp_path / "toy" / "toy.card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("n", "topk"),
+    [(1, [1]), (5, [1]), (6, [1, 3]), (20, [3, 5, 10]), (79, [5, 10, 20]), (99, [10, 20, 40]), (100, None)],
+)
+def test_few_items_have_cut_offs_of_their_own(tmp_path, n, topk):
+    write(items([str(k) for k in range(n)], [""] * n), tmp_path / "toy")
+    settings = yaml.safe_load((tmp_path / "toy" / "toy.yaml").read_text())
+    assert settings.get("topk") == topk
+    assert settings.get("valid_metric") == (topk and f"NDCG@{topk[-1]}")
+
+
+def test_only_sources_with_text_are_among_the_text_fields(tmp_path):
+    write(items(["a", "b"], ["", " \t"]), tmp_path / "none")
+    settings = yaml.safe_load((tmp_path / "none" / "none.yaml").read_text())
+    assert settings["text_fields"] == {}
+    assert settings["for_model"] == {"CLLM4Rec": {"variant": "LLM-CF", "token_init": "random"}}
+    write(items(["a", "b"], ["", "b"]), tmp_path / "some")
+    assert yaml.safe_load((tmp_path / "some" / "some.yaml").read_text())["text_fields"] == {"item": ["title"]}
+
+
+def test_notes_stand_in_the_card(tmp_path):
+    notes: list[str] = []
+
+    def rows():
+        yield "u", "a"
+        notes.append("Known when all rows are read.")
+
+    table = Table(("user_id:token", "item_id:token"), rows())
+    write(Dataset({"inter": table}, notes=notes), tmp_path / "toy")
+    assert "\nKnown when all rows are read.\n" in (tmp_path / "toy" / "toy.card.md").read_text()
 
 
 @pytest.mark.parametrize("raw_id", ["", "a\tb", "a\nb", "a\r", "[PAD]"])
@@ -139,6 +175,23 @@ def test_a_failed_overwrite_keeps_the_old_dataset(tmp_path):
     write(items(["a"], ["old"]), out)
     with pytest.raises(UserError, match="would hold ''"):
         write(items(["a", ""], ["new", "new"]), out, overwrite=True)
+    assert (out / "toy.item").read_text() == "item_id:token\ttitle:token_seq\na\told\n"
+    assert names(tmp_path) == {"toy"}
+
+
+def test_a_replacement_that_fails_at_last_puts_the_old_dataset_back(tmp_path, monkeypatch):
+    out = tmp_path / "toy"
+    write(items(["a"], ["old"]), out)
+    rename = Path.rename
+
+    def fail(path, target):
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write(items(["a"], ["new"]), out, overwrite=True)
     assert (out / "toy.item").read_text() == "item_id:token\ttitle:token_seq\na\told\n"
     assert names(tmp_path) == {"toy"}
 
