@@ -60,7 +60,23 @@ def fingerprint(part: Any) -> str:
     return f"{len(pairs)}:{hashlib.sha256(chr(10).join(pairs).encode()).hexdigest()[:16]}"
 
 
+class _Masks(Sampler):
+    """Which items a full ranking leaves out. Nothing is drawn from it, so that a user may have every item."""
+
+    def get_used_ids(self) -> Any:
+        """As RecBole's, which stops at a user who leaves no item to draw."""
+        self.item_num += 1
+        try:
+            return super().get_used_ids()
+        finally:
+            self.item_num -= 1
+
+
 def _samplers(config: Any, dataset: Any, parts: Any) -> list[Any]:
+    if _draws_nothing(config):
+        masks = _Masks(["train", "valid", "test"], parts)
+        of_test = _Masks(["train"], parts[:1]).set_phase("train") if config["history_mask"] == "train" else None
+        return [None, masks.set_phase("valid"), of_test or masks.set_phase("test")]
     try:
         samplers = list(create_samplers(config, dataset, parts))
     except ValueError as error:  # a user who has every item leaves none to sample
@@ -71,6 +87,12 @@ def _samplers(config: Any, dataset: Any, parts: Any) -> list[Any]:
     if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
         samplers[2] = Sampler(["train"], parts[:1]).set_phase("train")  # its used items are what is masked
     return samplers
+
+
+def _draws_nothing(config: Any) -> bool:
+    """Whether no negative item is sampled, neither in training nor in evaluation."""
+    modes = set(config["eval_args"]["mode"].values())
+    return config["train_neg_sample_args"]["distribution"] == "none" and modes == {"full"} and not config["repeatable"]
 
 
 def _loader(config: Any, phase: str) -> Any:

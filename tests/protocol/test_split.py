@@ -184,6 +184,17 @@ def test_a_user_who_has_every_item(tmp_path: Path) -> None:
     assert message.startswith("dataset 'toy': Some users have interacted with all items")
 
 
+@pytest.mark.parametrize("mask", ["train", "train+valid"])
+def test_a_user_who_has_every_item_where_none_is_sampled(mask: str, tmp_path: Path) -> None:
+    parts = split_up(load(tmp_path, FILES, "CLLM4Rec", **PRESPLIT, history_mask=mask))
+    recboles = split_up(load(tmp_path, {}, "BPR", **PRESPLIT, history_mask=mask))
+    assert parts.valid._sampler.used_ids.tolist() == recboles.valid._sampler.used_ids.tolist()
+    assert parts.test._sampler.used_ids.tolist() == recboles.test._sampler.used_ids.tolist()
+    rows = [f"u1 i{k}" for k in range(4)] + ["u2 i0", "u2 i1", "u2 i2"]
+    every = split_up(load(tmp_path, {"inter": atomic(PAIRS, *rows)}, "CLLM4Rec", history_mask=mask))
+    assert max(map(len, every.test._sampler.used_ids)) == {"train": 2, "train+valid": 4}[mask]  # and what is asked
+
+
 # Loaders
 
 
