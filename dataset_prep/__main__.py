@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 
 import duckdb
 
-from dataset_prep import amazon, atomic, paper_layout
+from dataset_prep import amazon, atomic, movielens, paper_layout, yelp
 from dataset_prep.lines import Reader
 from dataset_prep.tables import Dataset, Filters
 from recbole_cllm4rec.errors import UserError
@@ -41,7 +41,7 @@ class Source(Protocol):
         """What the raw files hold, their rows unread where there may be many; raises UserError for wrong files."""
 
 
-SOURCES: tuple[Source, ...] = (amazon, paper_layout)
+SOURCES: tuple[Source, ...] = (amazon, yelp, movielens, paper_layout)
 
 DESCRIPTION = """\
 Turn raw files into a dataset that RecBole reads: atomic files, the dataset's yaml, and a card of its numbers.
@@ -50,6 +50,8 @@ Nothing is left behind under the dataset's name unless all of it was written. Fi
 EXAMPLES = """\
 examples:
   python -m dataset_prep amazon reviews_Beauty_5.json.gz meta_Beauty.json.gz --out dataset/amazon-beauty
+  python -m dataset_prep yelp yelp_dataset --out dataset/yelp
+  python -m dataset_prep movielens ml-1m.zip --out dataset/ml-1m
   python -m dataset_prep paper-layout ../shared/data/amazon-beauty --out dataset/amazon-beauty
 """
 NOT_TOLD = {"help", "out", "overwrite", "raw"}  # where things are on this machine, and not what is made of them

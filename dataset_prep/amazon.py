@@ -3,11 +3,10 @@
 import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from dataset_prep import registry
 from dataset_prep.download import fetch
-from dataset_prep.lines import BadRecordError, Reader, Record, first_record, number, raw_id, unix_seconds
+from dataset_prep.lines import Reader, Record, first_record, joined, number, raw_id, unix_seconds
 from dataset_prep.tables import ITEM, RATING, TIME, USER, Dataset, Filters, Row, Table
 from recbole_cllm4rec.errors import UserError, suggestion
 
@@ -156,7 +155,7 @@ def _review(user: str, text: Iterable[str]) -> Callable[[Record], Row]:
     texts = [fields[name] for name in text]
 
     def convert(record: Record) -> Row:
-        told = [_text(record.get(name), " ") for name in texts]
+        told = [joined(record.get(name), " ") for name in texts]
         return raw_id(record, user), raw_id(record, item), number(record, rating), unix_seconds(record, time), *told
 
     return convert
@@ -167,24 +166,9 @@ def _product(item: str, text: Iterable[str]) -> Callable[[Record], Row]:
 
     def convert(record: Record) -> Row:
         values = [(next((record[name] for name in names if record.get(name)), None), glue) for names, glue in columns]
-        return raw_id(record, item), *(_text(value, glue) for value, glue in values)
+        return raw_id(record, item), *(joined(value, glue) for value, glue in values)
 
     return convert
-
-
-def _text(value: Any, glue: str) -> str:
-    """A text as it stands, the parts of a list joined; lists in a list, such as paths of categories, by semicolons."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        parts = [_text(part, glue) for part in value]
-        nested = any(isinstance(part, list) for part in value)
-        return ("; " if nested else glue).join(part for part in parts if part)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise BadRecordError(f"{str(value)[:40]!r} is no text")
 
 
 def _listed(user: str) -> str:

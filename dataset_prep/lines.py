@@ -1,12 +1,17 @@
-"""Raw files of one record a line, as JSON or as Python literals, compressed or not: read with an eye on every line."""
+"""Raw files of one record a line, compressed or not, in a zip or not: read with an eye on every line.
+
+A line is JSON or a Python literal, unless the caller knows better.
+"""
 
 import ast
 import gzip
 import json
 import math
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +21,7 @@ from dataset_prep.tables import Row
 from recbole_cllm4rec.errors import UserError
 
 Record: TypeAlias = dict[str, Any]
+File: TypeAlias = Path | zipfile.Path
 
 MILLISECONDS = 1e11  # as seconds the year 5138, as milliseconds 1973
 LATEST = 1e14  # as milliseconds the year 5138
@@ -23,67 +29,6 @@ LATEST = 1e14  # as milliseconds the year 5138
 
 class BadRecordError(Exception):
     """What is wrong with a record; who reads the file adds where it stands."""
-
-
-class Reader:
-    """Reads raw files and judges their lines: one that cannot be used is an error, or left out and counted."""
-
-    def __init__(self, skip_bad: bool):
-        self.skip_bad = skip_bad
-        self.left_out: Counter[str] = Counter()
-        """Number of lines left out, by name of the file."""
-
-    def rows(self, path: Path, convert: Callable[[Record], Row]) -> Iterator[Row]:
-        """A row for every record of the file, in order. ``convert`` raises BadRecordError for a record without one."""
-        for number, line in numbered(path):
-            try:
-                yield convert(parse(line))
-            except BadRecordError as error:
-                if not self.skip_bad:
-                    shown = line.decode("utf-8", "backslashreplace").strip()[:80]
-                    raise UserError(
-                        f"{path}, line {number}: {error}: {shown!r}; mend the line, or add --skip-bad to leave such out"
-                    ) from None
-                self.left_out[path.name] += 1
-
-
-def first_record(path: Path) -> Record:
-    """The first line that is a record, of which a file's format is told. Raises UserError where there is none."""
-    for number, line in numbered(path):
-        try:
-            return parse(line)
-        except BadRecordError as error:
-            if number >= 100:
-                raise UserError(
-                    f"{path}: none of its first lines is a record ({error}); is it the right file?"
-                ) from None
-    raise UserError(f"{path} holds no record: it is empty, or not a file of JSON lines")
-
-
-def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1, under a progress bar after five seconds.
-
-    A file is taken for gzip by its first bytes, not by its name. Raises UserError if it is missing or damaged.
-    """
-    number = 0
-    try:
-        with (
-            path.open("rb") as raw,
-            tqdm(
-                total=path.stat().st_size, unit="B", unit_scale=True, desc=f"reading {path.name}", delay=5, leave=False
-            ) as bar,
-        ):
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            for number, line in enumerate(gzip.GzipFile(fileobj=raw) if packed else raw, start=1):
-                if number % 4096 == 0:
-                    bar.update(raw.tell() - bar.n)
-                if not line.isspace():
-                    yield number, line
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise UserError(f"{path} is not a file; give the path of one") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is cut off or damaged after line {number} ({error}); download it again") from None
 
 
 def parse(line: bytes) -> Record:
@@ -108,6 +53,78 @@ def parse(line: bytes) -> Record:
         except (TypeError, ValueError):
             raise BadRecordError("holds what JSON cannot") from None
     return record
+
+
+class Reader:
+    """Reads raw files and judges their lines: one that cannot be used is an error, or left out and counted."""
+
+    def __init__(self, skip_bad: bool):
+        self.skip_bad = skip_bad
+        self.left_out: Counter[str] = Counter()
+        """Number of lines left out, by name of the file."""
+
+    def rows(
+        self, path: File, convert: Callable[[Record], Row], parse: Callable[[bytes], Record] = parse, header: int = 0
+    ) -> Iterator[Row]:
+        """A row for every record of the file, in order, its first lines, as many as ``header`` says, left out.
+
+        ``parse`` and ``convert`` raise BadRecordError for a line that is no record, and for a record without a row.
+        """
+        for number, line in numbered(path):
+            if number <= header:
+                continue
+            try:
+                yield convert(parse(line))
+            except BadRecordError as error:
+                if not self.skip_bad:
+                    shown = line.decode("utf-8", "backslashreplace").strip()[:80]
+                    raise UserError(
+                        f"{path}, line {number}: {error}: {shown!r}; mend the line, or add --skip-bad to leave such out"
+                    ) from None
+                self.left_out[path.name] += 1
+
+
+def first_record(path: Path) -> Record:
+    """The first line that is a record, of which a file's format is told. Raises UserError where there is none."""
+    for number, line in numbered(path):
+        try:
+            return parse(line)
+        except BadRecordError as error:
+            if number >= 100:
+                raise UserError(
+                    f"{path}: none of its first lines is a record ({error}); is it the right file?"
+                ) from None
+    raise UserError(f"{path} holds no record: it is empty, or not a file of JSON lines")
+
+
+def numbered(path: File) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers from 1, under a progress bar after five seconds.
+
+    A file is taken for gzip by its first bytes, not by its name. Raises UserError if it is missing or damaged.
+    """
+    number = 0
+    try:
+        with (
+            path.open("rb") as raw,
+            tqdm(
+                total=_size(path), unit="B", unit_scale=True, desc=f"reading {path.name}", delay=5, leave=False
+            ) as bar,
+        ):
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            for number, line in enumerate(gzip.GzipFile(fileobj=raw) if packed else raw, start=1):
+                if number % 4096 == 0:
+                    bar.update(raw.tell() - bar.n)
+                if not line.isspace():
+                    yield number, line
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise UserError(f"{path} is not a file; give the path of one") from None
+    except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} is cut off or damaged after line {number} ({error}); download it again") from None
+
+
+def _size(path: File) -> int:
+    return path.root.getinfo(path.at).file_size if isinstance(path, zipfile.Path) else path.stat().st_size
 
 
 def _literal(text: str, error: ValueError) -> object:
@@ -153,6 +170,36 @@ def unix_seconds(record: Record, key: str) -> float:
     if not 0 <= value < LATEST:
         raise BadRecordError(f"{key} is {_short(value)}, not a unix time in seconds or milliseconds")
     return value / 1000 if value >= MILLISECONDS else value
+
+
+def iso_seconds(record: Record, key: str) -> float:
+    """A date or a moment as "2018-07-07 22:09:11", in UTC unless it names a zone, in seconds since 1970."""
+    value = record.get(key)
+    if value is None:
+        raise BadRecordError(f"no {key}")
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise BadRecordError(f"{key} is {_short(value)}, not a date") from None
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if seconds < 0:
+        raise BadRecordError(f"{key} is {_short(value)}, before 1970")
+    return seconds
+
+
+def joined(value: Any, glue: str) -> str:
+    """A text as it stands, the parts of a list joined; lists in a list, such as paths of categories, by semicolons."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        parts = [joined(part, glue) for part in value]
+        nested = any(isinstance(part, list) for part in value)
+        return ("; " if nested else glue).join(part for part in parts if part)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise BadRecordError(f"{str(value)[:40]!r} is no text")
 
 
 def _short(value: object) -> str:
