@@ -114,7 +114,7 @@ def read(args: argparse.Namespace, reader: Reader) -> Dataset:
     }
     if users:
         headers = (USER, "age:token_seq", "gender:token_seq", "occupation:token_seq")
-        tables["user"] = Table(headers, users.rows(reader, _user if release.tags else _user_of_100k))
+        tables["user"] = Table(headers, users.rows(reader, _user_of_100k if release.users == "u.user" else _user))
     found = (ratings, movies, users, tags)
     unpacked = tuple(sheet.path for sheet in found if sheet and isinstance(sheet.path, Path))
     facts = FACTS + (OF_USERS if users else "")
