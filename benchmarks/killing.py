@@ -6,7 +6,7 @@ import resource
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -194,7 +194,9 @@ def _dying(moment: int) -> Iterator[None]:
 
         return call
 
-    with mock.patch.multiple(store, **{name: watched(name, getattr(store, name)) for name in STEPS_OF_A_SAVE}):
+    with ExitStack() as patches:
+        for name in STEPS_OF_A_SAVE:
+            patches.enter_context(mock.patch.object(store, name, watched(name, getattr(store, name))))
         yield
 
 

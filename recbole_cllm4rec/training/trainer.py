@@ -1,5 +1,6 @@
 """RecBole's trainer for models that train in stages: it walks a list of stages and knows none of them by name."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -147,8 +148,10 @@ class StagedTrainer(FullSortEvaluation):
             bar.set_description(f"{stage.name} (best {self.valid_metric} {self.best_valid_score:.4f})")
             if stop:
                 self.logger.info(f"{stage.name}: more than {self.stopping_step} validations without a better one")
-        for schedule in self._schedules:
-            schedule.step()
+        with warnings.catch_warnings():  # gone on with from an epoch's end, it steps before an optimiser does
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            for schedule in self._schedules:
+                schedule.step()
         self.history.append(record)
         return stop
 
