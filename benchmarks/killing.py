@@ -13,6 +13,7 @@ from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import sleep
 from typing import Any
 from unittest import mock
 
@@ -26,6 +27,8 @@ from recbole_cllm4rec.experiment import run
 
 STEPS_OF_A_SAVE = ("save_file", "_write_json", "sync", "rename", "remove")
 """Functions of a save; a process may die before and after each call of each."""
+BATCH = "batch"
+"""What a process says before it saves, if it does: once when it begins to train, then after every batch."""
 ROOM = 4096
 """Bytes that a file may have where the disk is full."""
 
@@ -98,28 +101,29 @@ def start(place: Workplace, resume: bool | str, trouble: "Trouble | None" = None
 
 
 class Child:
-    """A process at work."""
+    """A process at work. ``batches``: that :meth:`end` has waited for."""
 
     def __init__(self, process: Any, reports: Connection):
         self._process = process
         self._reports = reports
+        self.batches = 0
 
-    def kill_after(self, seconds: float, begun: bool) -> Outcome:
-        """SIGKILL ``seconds`` after it started or, if ``begun``, after its training did; it may end before."""
-        if begun and self._heard() != "begun":
-            return self.end()
-        self._process.join(seconds)
-        self._process.kill()
+    def kill_after(self, seconds: float, batches: int | None = None) -> Outcome:
+        """SIGKILL ``seconds`` after it started or, if given, after so many of its batches; it may end before."""
+        if batches is None or self.wait_for(batches):
+            self._process.join(seconds)
+            self._process.kill()
         return self.end()
 
-    def wait_till_begun(self) -> None:
-        """Till it trains."""
-        self._heard()
+    def wait_for(self, batches: int) -> bool:
+        """Till it trains, and has gone through so many batches; False if it has ended before."""
+        return all(self._heard() == BATCH for _ in range(1 + batches))
 
     def end(self) -> Outcome:
         """What became of it."""
         told = self._heard()
-        while told == "begun":
+        while told == BATCH:
+            self.batches += 1
             told = self._heard()
         self._process.join()
         outcome = Outcome(self._process.exitcode or 0)
@@ -157,16 +161,26 @@ def disk_full_at(save: int) -> Trouble:
     return partial(_starving, save)
 
 
+def waiting_for(file: Path) -> Trouble:
+    """No save ends before the ``file`` is there."""
+    return partial(_waiting, file)
+
+
 def _train(folder: Path, options: dict[str, Any], resume: bool | str, trouble: Trouble | None, out: Connection) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
-    enter = journal.Journal.__enter__
 
-    def begun(self: journal.Journal) -> journal.Journal:
-        out.send("begun")
-        return enter(self)
+    def reporting(step: Callable[..., Any]) -> Callable[..., Any]:
+        def reported(*args: Any) -> Any:
+            out.send(BATCH)
+            return step(*args)
 
-    with mock.patch.object(journal.Journal, "__enter__", begun), trouble() if trouble else nullcontext():
+        return reported
+
+    with ExitStack() as patches:
+        for name in ("__enter__", "look"):
+            patches.enter_context(mock.patch.object(journal.Journal, name, reporting(getattr(journal.Journal, name))))
+        patches.enter_context(trouble() if trouble else nullcontext())
         try:
             out.send(run("CLLM4Rec", "torture", (), options, resume))
         except UserError as error:
@@ -216,6 +230,19 @@ def _starving(save: int) -> Iterator[None]:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     with mock.patch.object(store, "_write", starved):
+        yield
+
+
+@contextmanager
+def _waiting(file: Path) -> Iterator[None]:
+    write = store._write
+
+    def patient(*args: Any) -> None:
+        while not file.exists():
+            sleep(0.05)
+        write(*args)
+
+    with mock.patch.object(store, "_write", patient):
         yield
 
 

@@ -116,10 +116,10 @@ class TestRowsThatFail:
     ) -> None:
         really = comparison.run
 
-        def run(model: str, *rest: Any) -> Any:
+        def run(model: str, *rest: Any, **options: Any) -> Any:
             if model == "Pop":
                 raise RuntimeError("first\nsecond")
-            return really(model, *rest)
+            return really(model, *rest, **options)
 
         monkeypatch.setattr(comparison, "run", run)
         assert (
