@@ -11,6 +11,7 @@ from recbole_cllm4rec.options import AtLeast, check_value
 
 USAGE = """\
 usage: python run_recbole.py --model=MODEL --dataset=DATASET [--config_files='a.yaml b.yaml'] [--KEY=VALUE …]
+       python run_recbole.py --model=MODEL --dataset=DATASET --resume[=FOLDER] [--KEY=VALUE …]
        python run_recbole.py --models=A,B,C --dataset=DATASET [--seeds=N] [--reference=A] [--KEY=VALUE …]
        python run_recbole.py --model=MODEL --dataset=DATASET --audit
        python run_recbole.py --model=MODEL --dataset=DATASET --tune[=SPACE] [--trials=N]
@@ -22,6 +23,7 @@ Train a model, test it on the full item set, print its row, and write results/DA
               MODEL@N has N seeds. Runs that are finished are not repeated
   --seeds     runs of each, with seeds from `seed` on (1); the split stays that of `split_seed`
   --reference the row that the others are tested against (the first)
+  --resume    go on with the newest run of this configuration, or with that in a folder; what is finished is reported
   --audit     look for leaks of held-out interactions in everything this model reads, and train nothing
   --tune      choose hyper-parameters on validation, from a yaml or a RecBole file (properties/tuning/MODEL.yaml)
   --trials    points to try (30)
@@ -51,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as stop:
         print(stop if stop.args else "stopped", file=sys.stderr)
+        if number := getattr(stop, "number", None):  # of the signal; the training is saved
+            print(f"go on with: {_command(_resuming(argv))}", file=sys.stderr)
+            return 128 + int(number)
         return 130
     return 0
 
@@ -74,7 +79,10 @@ def _single(options: dict[str, Any], dataset: str, files: Sequence[str]) -> None
     from recbole_cllm4rec.experiment import run
     from recbole_cllm4rec.report.table import row
 
-    result = run(str(options.pop("model")), dataset, files, options)
+    resume = options.pop("resume", False)
+    if not isinstance(resume, bool | str) or resume == "":
+        raise UserError(f"--resume takes the folder of a run, or nothing for the newest, not {resume!r}")
+    result = run(str(options.pop("model")), dataset, files, options, resume)
     print(f"\n{dataset}, test part, seed {result['seed']}, split {result['split']['test']}")
     print(row(result, result["config"]["table_metrics"]))
 
@@ -88,8 +96,9 @@ def _compare(options: dict[str, Any], dataset: str, files: Sequence[str], argv: 
     asked, reference = options.pop("models"), options.pop("reference", None)
     models = [part.strip() for part in asked.split(",")] if isinstance(asked, str) else asked
     seeds = _count(options, "seeds", 1)
-    command = f"python run_recbole.py {shlex.join(argv)}"
-    table, paths = compare(models, dataset, seeds, reference, files, options, command)
+    if options.pop("resume", True) is not True:
+        raise UserError("--models goes on with whatever was stopped: leave out --resume")
+    table, paths = compare(models, dataset, seeds, reference, files, options, _command(argv))
     print(as_text(table), *paths, sep="\n")
 
 
@@ -110,6 +119,16 @@ def _tune(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Seq
 
     space, trials = options.pop("tune"), _count(options, "trials", 30)
     print(tune(str(options.pop("model")), dataset, space, trials, files, options).summary)
+
+
+def _resuming(argv: Sequence[str]) -> list[str]:
+    """What goes on where ``argv`` was stopped: a comparison does by itself."""
+    options = parse(argv)
+    return [*argv] if "models" in options or options.get("resume") else [*argv, "--resume"]
+
+
+def _command(argv: Sequence[str]) -> str:
+    return f"python run_recbole.py {shlex.join(argv)}"
 
 
 def _count(options: dict[str, Any], key: str, default: int) -> int:

@@ -1,19 +1,22 @@
 """Models side by side on one split: runs that are not there yet, each in a process of its own, then the table."""
 
 import os
+import signal
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from recbole_cllm4rec.auditing import audit, leak, read_audit, summary
+from recbole_cllm4rec.checkpoint.interrupts import sigterm_as_interrupt
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UnknownOptionError, UserError
 from recbole_cllm4rec.experiment import configure, run
@@ -176,10 +179,16 @@ def _check_heard(
 
 
 def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str]) -> dict[str, str]:
-    """Run what is not finished; row -> the line that says why it could not."""
+    """Run what is not finished; row -> the line that says why it could not.
+
+    A SIGTERM ends it as Ctrl-C does, once the training that is running is saved.
+    """
     errors: dict[str, str] = {}
     todo = [job for job in jobs if not _finished(job, fingerprints)]
-    with tqdm(todo, unit="job", desc=f"{len(jobs) - len(todo)} of {len(jobs)} are there") as bar:
+    with (
+        sigterm_as_interrupt(),
+        tqdm(todo, unit="job", desc=f"{len(jobs) - len(todo)} of {len(jobs)} are there") as bar,
+    ):
         for job in bar:
             if job.row in errors:
                 continue
@@ -205,6 +214,11 @@ def _finished(job: Job, fingerprints: Mapping[str, str]) -> bool:
     return not leak(result["verdicts"]) if job.audits else job.path.with_suffix(".users.npz").exists()
 
 
+def _lacks_users(job: Job) -> bool:
+    """Whether the run is finished but for figures of users, which a comparison needs."""
+    return job.path.exists() and _read(job).get("config_hash") == job.digest
+
+
 def _read(job: Job) -> dict[str, Any]:
     return read_audit(job.path) if job.audits else read_result(job.path)
 
@@ -221,14 +235,27 @@ def _run_apart(job: Job) -> str | None:
             return pool.submit(_run_logged, job).result()
         except BrokenProcessPool:
             return f"its process was killed, perhaps for want of memory; see {job.log}"
+        except KeyboardInterrupt:
+            for child in active_children():
+                child.terminate()  # it saves first
+            raise KeyboardInterrupt(f"stopped in {job.title}; the same command goes on") from None
 
 
 def _run_logged(job: Job) -> str | None:
+    Thread(target=_end_with_parent, daemon=True).start()
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("w", encoding="utf-8") as log:
+    with job.log.open("a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     return attempt(job)
+
+
+def _end_with_parent() -> None:
+    """Stop, as by SIGTERM, once the process is gone that waits for this one: nobody would start the next job."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def attempt(job: Job) -> str | None:
@@ -236,7 +263,7 @@ def attempt(job: Job) -> str | None:
     try:
         if job.audits:
             return _audited(job)
-        run(job.model, job.dataset, job.files, job.overrides)
+        run(job.model, job.dataset, job.files, job.overrides, resume=not _lacks_users(job))
     except UserError as error:
         print(f"error: {error}")
         return str(error)

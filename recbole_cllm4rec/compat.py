@@ -5,8 +5,10 @@ Every shim may be applied any number of times. Tests show each defect without it
 
 import functools
 import logging
+import pickle
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ import recbole.trainer.trainer
 import recbole.utils.logger
 import torch
 from scipy.sparse import dok_matrix
+
+from recbole_cllm4rec.errors import UserError
 
 _ALIASES = {  # ray's tensorboard logger wants bool8
     "bool8": np.bool_,
@@ -33,6 +37,8 @@ _CHECKPOINT_READERS = (
     "recbole.model.general_recommender.ract",
     "recbole.model.sequential_recommender.s3rec",
 )
+
+_TRUSTED: set[Path] = set()
 
 
 def apply() -> None:
@@ -68,12 +74,17 @@ def dok_update() -> None:
 def trusted_checkpoints() -> None:
     """Torch 2.6 loads weights only, but RecBole's checkpoints pickle their ``Config`` (trainer/trainer.py).
 
-    The modules that read such checkpoints, as far as they are imported, get a ``torch`` whose ``load`` trusts the file.
-    ``torch.load`` stays as it is for everybody else.
+    The modules that read such checkpoints, as far as they are imported, get a ``torch`` whose ``load`` trusts files in
+    folders that :func:`trust` was told. ``torch.load`` stays as it is for everybody else.
     """
     for name in _CHECKPOINT_READERS:
         if module := sys.modules.get(name):
-            _overlay(module, "torch", load=functools.partial(torch.load, weights_only=False))
+            _overlay(module, "torch", load=_load)
+
+
+def trust(folder: str | Path) -> None:
+    """Let RecBole load the checkpoints in ``folder``, which may run code of whoever wrote them: it is one's own."""
+    _TRUSTED.add(Path(folder).resolve())
 
 
 def download_without_process_group() -> None:
@@ -156,6 +167,19 @@ def _overlay(importer: Any, module: str, **names: Any) -> None:
     seen = getattr(importer, module)
     if not isinstance(seen, _Overlay):
         setattr(importer, module, _Overlay(seen, **names))
+
+
+def _load(file: Any, *args: Any, **options: Any) -> Any:
+    path = Path(file).resolve()
+    if any(path.is_relative_to(folder) for folder in _TRUSTED):
+        return torch.load(file, *args, **{**options, "weights_only": False})
+    try:
+        return torch.load(file, *args, **options)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{file} holds more than weights, and loading it may run code of whoever wrote it: if you trust them, move "
+            f"it into checkpoint_dir ({', '.join(map(str, sorted(_TRUSTED)))})"
+        ) from None
 
 
 def _barrier() -> None:

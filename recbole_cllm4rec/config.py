@@ -27,6 +27,7 @@ __all__ = ["Config", "model_class", "model_names", "properties_dir"]
 # Options that no figure depends on: where things are, what is shown, what else is written.
 _OF_NO_CONSEQUENCE = {
     "checkpoint_dir",
+    "checkpoint_minutes",
     "data_path",
     "download",
     "log_wandb",
@@ -89,6 +90,7 @@ class Config(recbole.config.Config):
         self.recipes = [layer for layer in layers if layer.recipe and layer.values]
         self.asked = checked(layers, self.model, dataset, options)
         self.final_config_dict = deepcopy(self.asked) | self.internal_config_dict
+        compat.trust(self.asked["checkpoint_dir"])
         with _one_line_errors():
             self._set_default_parameters()
             self._init_device()

@@ -30,6 +30,7 @@ class PluginOptions:
     split_seed: Annotated[int, Between(0, 2**32 - 1)]
     run_name: str | None
     result_dir: str
+    checkpoint_minutes: Annotated[float, AtLeast(0)]
     download: bool
     encoding: str
     text_fields: dict[Source, list[str]]

@@ -8,8 +8,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import torch
 from recbole.utils import ModelType, init_seed
 
+from recbole_cllm4rec.checkpoint.resume import Resume, Run, finished, opened, run_name
 from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
@@ -18,6 +20,7 @@ from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.registry import Entry, resolve
 from recbole_cllm4rec.report.plots import validation_curves
 from recbole_cllm4rec.report.result import commit, versions, write_result
+from recbole_cllm4rec.report.rows import read_result
 from recbole_cllm4rec.training.estimate import peak_memory
 
 OnValidation = Callable[[int, float], None]
@@ -41,14 +44,22 @@ def run(
     dataset: str,
     config_files: Sequence[str | Path] = (),
     overrides: Mapping[str, Any] | None = None,
+    resume: Resume = False,
 ) -> dict[str, Any]:
     """Train ``model`` on ``dataset``, test it, write the result file, and return its content.
 
-    Raises :class:`recbole_cllm4rec.errors.UserError` for whatever is the user's to mend.
+    ``resume``: True goes on with the newest run of this configuration if there is one, a path with the run in that
+    folder; a run that is finished is returned as it is. Raises :class:`recbole_cllm4rec.errors.UserError` for whatever
+    is the user's to mend, and :class:`recbole_cllm4rec.checkpoint.interrupts.Stopped` where a signal ended the
+    training, which is saved.
     """
     entry, config = configure(model, dataset, config_files, overrides)
     fresh_logger(config)
-    return run_with(entry, config)
+    if path := finished(config, resume):
+        getLogger().info("finished before, and not run again: %s", path)
+        return read_result(path)
+    with opened(config, resume) as current:
+        return run_with(entry, config, current)
 
 
 def configure(
@@ -63,15 +74,15 @@ def configure(
     return entry, Config(entry.model, dataset, config_files, overrides, entry.options)
 
 
-def run_with(entry: Entry, config: Config) -> dict[str, Any]:
-    """As :func:`run`, the configuration being ready."""
-    fitted = fit(entry, config)
+def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
+    """As :func:`run`, configuration and folder being ready."""
+    fitted = fit(entry, config, run=current)
     start = perf_counter()
     test = fitted.trainer.evaluate(fitted.parts.test, load_best_model=True, show_progress=config["show_progress"])
     fitted.seconds["test"] = perf_counter() - start
     fitted.seconds["scoring"] = fitted.trainer.scoring_seconds
     result = {
-        "run": config["run_name"] or config["model"],
+        "run": run_name(config),
         "model": config["model"],
         "dataset": config["dataset"],
         "seed": config["seed"],
@@ -87,17 +98,22 @@ def run_with(entry: Entry, config: Config) -> dict[str, Any]:
         "versions": versions(),
         "commit": commit(),
         "history": fitted.history,
+        "weights": fitted.trainer.saved_model_file,
         "config_hash": config.digest(),
         "config": config.effective(),
     }
     curves = validation_curves(result) if len(fitted.history) > 1 else {}
     path = write_result(result, _per_user(fitted), curves, Path(config["result_dir"]) / config["dataset"])
+    current.finish()
     getLogger().info("result: %s", path)
     return result
 
 
-def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None) -> Fitted:
-    """Load, split and train; nothing of the test part is scored."""
+def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None, run: Run | None = None) -> Fitted:
+    """Load, split and train, in the folder of ``run`` or a new one; nothing of the test part is scored."""
+    if run is None:
+        with opened(config) as new:
+            return fit(entry, config, on_validation, new)
     log = getLogger()
     clock = _Clock()
     for recipe in config.recipes:
@@ -108,19 +124,34 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None)
     log.info("split: %s, masked at test: %s", parts.fingerprints, config["history_mask"])
     clock.lap("data")
     init_seed(config["seed"], config["reproducibility"])
-    model = entry.model(config, parts.train._dataset).to(config["device"])
+    model = entry.model(run.as_before(config), parts.train._dataset).to(config["device"])
     clock.lap("model")
     try:
         trainer = entry.trainer(config, model)
     except ImportError as error:  # RecBole's hook to a tracker that is not installed
         raise UserError(str(error)) from None
+    trainer.keep(run, run.checked(_facts(config, parts, model)))
     try:
         valid, curve = _train(trainer, parts, config["show_progress"], on_validation)
     finally:
         trainer.tensorboard.close()  # its thread and file would stay, a hundred of them in a study
     clock.lap("training")
+    clock.laps["training"] += trainer.earlier_seconds
     seconds = clock.laps | {f"training: {name}": s for name, s in getattr(trainer, "timings", {}).items()}
     return Fitted(parts, model, trainer, _plain(valid), getattr(trainer, "history", curve), seconds)
+
+
+def _facts(config: Config, parts: Split, model: Any) -> dict[str, Any]:
+    """What a run is: what checkpoints say of it, and what has to be the same where it goes on."""
+    return {
+        "config": config.effective(),
+        "config_hash": config.digest(),
+        "split": parts.fingerprints,
+        "backbone": _backbone(model, config),
+        "versions": versions(),
+        "device": config["device"].type,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _train(

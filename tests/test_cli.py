@@ -1,10 +1,14 @@
 """The command line as a user meets it: mistakes end in one line, with nothing half-written."""
 
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import stopping
+from shop import build_shop
 
 from recbole_cllm4rec.cli import main
 
@@ -45,6 +49,10 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--models=EASE --dataset=ml-100k --audit", "--models and --audit are two commands: give one"),
         ("--model=EASE --dataset=ml-100k --audit=full", "--audit takes no value"),
         ("--models=EASE", "--dataset is missing"),
+        ("--model=CLLM4Rec --dataset=ml-100k --resume=3", "--resume takes the folder of a run, or nothing for the"),
+        ("--model=EASE --dataset=ml-100k --resume=saved/x", "saved/x has no checkpoint to go on from"),
+        ("--models=EASE --dataset=ml-100k --resume=saved/x", "--models goes on with whatever was stopped"),
+        ("--model=EASE --dataset=ml-100k --checkpoint_minutes=-1", "checkpoint_minutes takes a number of at least 0"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +80,26 @@ def test_a_loss_that_overflows_names_stage_epoch_and_batch(bert: Path, capsys: p
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "in stage 'finetuning', epoch 1, batch " in error
     assert "lower the learning rate" in error
+
+
+def test_a_stopped_training_says_how_to_go_on_and_does(
+    gpt2: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_shop(Path.cwd())
+    options = {key: value for key, value in stopping.options(gpt2).items() if key != "gpu_id"}
+    arguments = ["--model=CLLM4Rec", "--dataset=shop", *(f"--{key}={value}" for key, value in options.items())]
+    with monkeypatch.context() as patch:
+        stopping.stop_at(patch, "_step", 7)
+        assert main(arguments) == 128 + signal.SIGTERM
+    *_, stopped, goes_on = capsys.readouterr().err.strip().splitlines()
+    assert stopped.startswith("stopped by SIGTERM, saved in saved/shop/CLLM4Rec-2020-")
+    program, script, *again = shlex.split(goes_on.removeprefix("go on with: "))
+    assert [program, script, again[-1]] == ["python", "run_recbole.py", "--resume"]
+    assert main(again) == 0
+    row = capsys.readouterr().out.strip().splitlines()[-1]
+    monkeypatch.setattr("recbole_cllm4rec.experiment.fit", lambda *_, **__: pytest.fail("it runs again"))
+    assert main(again) == 0
+    assert capsys.readouterr().out.strip().splitlines()[-1] == row
 
 
 def test_help_shows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

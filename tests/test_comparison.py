@@ -3,13 +3,17 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+import stopping
 from shop import SMALL, build_shop
 
 from recbole_cllm4rec import comparison
+from recbole_cllm4rec.checkpoint import store
 from recbole_cllm4rec.comparison import Job, compare, fitting
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.leakage import Verdict
@@ -112,10 +116,10 @@ class TestRowsThatFail:
     ) -> None:
         really = comparison.run
 
-        def run(model: str, *rest: Any) -> Any:
+        def run(model: str, *rest: Any, **options: Any) -> Any:
             if model == "Pop":
                 raise RuntimeError("first\nsecond")
-            return really(model, *rest)
+            return really(model, *rest, **options)
 
         monkeypatch.setattr(comparison, "run", run)
         assert (
@@ -203,6 +207,37 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"EASE-2020.json is no JSON: .*; delete it and repeat the run"):
             table("EASE")
         assert (RESULTS / "EASE-2020.json").read_text() == '{"run": '
+
+
+def test_what_was_killed_goes_on_in_its_midst(
+    ran: list[tuple[str, int]], gpt2: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained = {key: value for key, value in stopping.options(gpt2).items() if key not in SMALL}
+    whole = line(table("CLLM4Rec", result_dir="elsewhere", checkpoint_dir="other", **trained), "CLLM4Rec")
+    with monkeypatch.context() as patch:
+        stopping.stop_at(patch, "_step", 7)
+        with pytest.raises(KeyboardInterrupt):
+            table("CLLM4Rec", "EASE", **trained)
+    found = table("CLLM4Rec", "EASE", **trained)
+    assert "going on in saved/shop/CLLM4Rec-2020-" in caplog.text
+    assert line(found, "CLLM4Rec").cells["ndcg@3"].mean == whole.cells["ndcg@3"].mean
+
+
+def test_who_stops_a_comparison_stops_the_run_that_it_waits_for(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is in another process, which saves before it goes; only this one is told."""
+    trained = {**stopping.options(gpt2), "epochs": 10**5, "gpu_id": ""}
+    trained = {key: value for key, value in trained.items() if key not in SMALL}
+    home = Path("saved/shop")
+
+    def once_it_trains() -> None:
+        while not list(home.glob("CLLM4Rec-*/1/checkpoints/0*")):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=once_it_trains, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt, match="stopped in CLLM4Rec, seed 2020; the same command goes on"):
+        table("CLLM4Rec", checkpoint_minutes=0.001, **trained)
+    assert store.newest(next(home.glob("CLLM4Rec-*/1/checkpoints"))) is not None
 
 
 def test_options_go_to_the_models_that_have_them() -> None:

@@ -26,6 +26,8 @@ from recbole.utils import FeatureType
 from scipy.sparse import coo_matrix, dok_matrix
 
 from recbole_cllm4rec import compat
+from recbole_cllm4rec.config import Config
+from recbole_cllm4rec.errors import UserError
 
 
 @pytest.fixture
@@ -93,8 +95,27 @@ def test_recbole_reads_its_own_checkpoints(name: str, checkpoint: Path, monkeypa
     with pytest.raises(pickle.UnpicklingError):
         reader.torch.load(checkpoint)
     compat.trusted_checkpoints()
+    monkeypatch.setattr(compat, "_TRUSTED", {checkpoint.parent})
     assert reader.torch.load(checkpoint, map_location="cpu")["config"].epochs == 3
     assert reader.torch.Tensor is torch.Tensor
+
+
+def test_recbole_trusts_no_checkpoint_from_elsewhere(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "_TRUSTED", set())
+    compat.trust(checkpoint.parent / "saved")
+    compat.apply()
+    with pytest.raises(
+        UserError, match=r"model.pth holds more than weights, and .* move it into checkpoint_dir \(.*saved"
+    ):
+        trainer_module.torch.load(checkpoint)
+    torch.save({"w": torch.ones(1)}, checkpoint)
+    assert trainer_module.torch.load(checkpoint)["w"].item() == 1
+
+
+def test_a_configuration_trusts_its_checkpoint_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "_TRUSTED", set())
+    Config("Pop", "ml-100k", overrides={"checkpoint_dir": str(tmp_path / "mine")})
+    assert {tmp_path / "mine"} == compat._TRUSTED
 
 
 def test_nobody_else_trusts_a_checkpoint(checkpoint: Path) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recbole_cllm4rec.checkpoint.weights import load_weights
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.experiment import run
 from recbole_cllm4rec.protocol.split import split
 from recbole_cllm4rec.registry import resolve
-from recbole_cllm4rec.training.checkpoint import load_weights
 
 SHORT = {
     "max_length": 64,
@@ -92,7 +92,8 @@ class TestOnML100K:
     def test_its_weights_give_its_figures(self, finished: tuple[dict[str, Any], Path], bert: Path) -> None:
         result, folder = finished
         parts, net, trainer = prepared("CLLM4Rec", "ml-100k", backbone=str(bert))
-        (weights,) = (folder / "saved").glob("CLLM4Rec-*.safetensors")
+        (weights,) = (folder / "saved").glob("ml-100k/CLLM4Rec-2020-*/1/model.safetensors")
+        assert weights == folder / result["weights"]
         load_weights(weights, net)
         again = trainer.evaluate(parts.test, load_best_model=False)
         assert {name: float(value) for name, value in again.items()} == pytest.approx(result["test"], abs=1e-5)

@@ -23,7 +23,7 @@ from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
 from recbole_cllm4rec.model.ranking import Ranking
-from recbole_cllm4rec.model.sampling import sample_items
+from recbole_cllm4rec.model.sampling import sample_items, sampling_stream
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
 from recbole_cllm4rec.options import read_options
 
@@ -62,6 +62,7 @@ class CLLM4Rec(GeneralRecommender):
             View(self.vocabulary, self.backbone.hidden_size, sparse).to(self.device) if options.content_view else None
         )
         self.samples_items = self.n_items - 1 > options.sampled_above
+        self.sampling = sampling_stream(config["seed"])
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
@@ -170,7 +171,7 @@ class CLLM4Rec(GeneralRecommender):
         """Of the items ``targets`` [P] by Z_l^v h of all items or, if they are many, of a sample with the targets."""
         if not self.samples_items:  # RecBole's padding item is never a target
             return negative_log_likelihood(states, self.collaborative.items[1:], reads, targets - 1)
-        sample = sample_items(targets, self.n_items, self.options.n_sampled)
+        sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling)
         rows = self.collaborative.items_at(sample.items)  # [C, K]
         return negative_log_likelihood(states, rows, reads, sample.positions, sample.corrections)
 

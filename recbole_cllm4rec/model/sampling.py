@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+STREAM = 0x5A3B1E
+"""Tells the stream of samples from the others that are made of the same seed."""
+
 
 class Sample(NamedTuple):
     """C different items: the targets of a batch, all of them, and others drawn at random.
@@ -20,7 +23,12 @@ class Sample(NamedTuple):
     positions: Tensor
 
 
-def sample_items(targets: Tensor, n_items: int, n_drawn: int) -> Sample:
+def sampling_stream(seed: int) -> torch.Generator:
+    """The generator of a run's samples: a stream of its own, whatever initialisation and dropout draw."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, STREAM]).generate_state(1)[0]))
+
+
+def sample_items(targets: Tensor, n_items: int, n_drawn: int, generator: torch.Generator | None = None) -> Sample:
     """The batch's ``targets`` [P] and ``n_drawn`` of the other items, or all of them if they are fewer.
 
     The normaliser Z = Σ_j exp(s_j) of a softmax is estimated by importance sampling (Bengio & Senécal, 2008; Jean et
@@ -29,13 +37,13 @@ def sample_items(targets: Tensor, n_items: int, n_drawn: int) -> Sample:
     whatever the batch (Horvitz & Thompson, 1952). The weight enters as log(n / n_drawn) on the logit. No item is there
     twice: what is drawn is no document's target, and what another document is to find counts against each once.
 
-    The draw is from torch's global generator. RecBole's padding item is never in the sample.
+    The draw is from ``generator``, torch's global one unless given. RecBole's padding item is never in the sample.
     """
     wanted, positions = targets.unique(return_inverse=True)
     taken = torch.cat([wanted.new_zeros(1), wanted])
     n_others = n_items - len(taken)
     n_drawn = min(n_drawn, n_others)
-    ranks = _draw(n_others, n_drawn).to(targets.device)
+    ranks = _draw(n_others, n_drawn, generator).to(targets.device)
     # The r-th of the others stands behind as many taken items as have at most r others before them.
     others_before = taken - torch.arange(len(taken), device=taken.device)
     drawn = ranks + torch.searchsorted(others_before, ranks, right=True)
@@ -45,7 +53,7 @@ def sample_items(targets: Tensor, n_items: int, n_drawn: int) -> Sample:
     return Sample(torch.cat([wanted, drawn]), corrections, positions)
 
 
-def _draw(n: int, size: int) -> Tensor:
+def _draw(n: int, size: int, generator: torch.Generator | None) -> Tensor:
     """``size`` different numbers below ``n``; numpy's way, unlike torch's, does not shuffle all ``n`` for a few."""
-    seed = int(torch.randint(2**63 - 1, ()))
+    seed = int(torch.randint(2**63 - 1, (), generator=generator))
     return torch.from_numpy(np.random.default_rng(seed).choice(n, size, replace=False, shuffle=False))

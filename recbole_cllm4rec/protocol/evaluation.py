@@ -2,6 +2,7 @@
 
 import hashlib
 from inspect import signature
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +14,8 @@ from recbole.evaluator import Collector, Evaluator
 from recbole.evaluator.base_metric import TopkMetric
 from recbole.trainer import Trainer
 from torch import Tensor
+
+from recbole_cllm4rec.checkpoint.resume import Run
 
 FEWEST_USERS = 32
 """Users in a batch of a full ranking: fewer leave an encoder idle, and read a table of items for hardly anyone."""
@@ -91,13 +94,25 @@ class FullSortLoader(FullSortEvalDataLoader):
 
 
 class FullSortEvaluation(Trainer):
-    """A mixin before any trainer of RecBole's. ``scoring_seconds``: of the model alone, in the last evaluation."""
+    """A mixin before any trainer of RecBole's.
+
+    ``scoring_seconds``: of the model alone, in the last evaluation; ``earlier_seconds``: that went into the training
+    before this process took it over.
+    """
 
     def __init__(self, config: Any, model: Any):
         super().__init__(config, model)
         self.eval_collector = FairTies(config)
         self.evaluator = UserFigures(config)
         self.scoring_seconds = 0.0
+        self.earlier_seconds = 0.0
+
+    def keep(self, run: Run, facts: dict[str, Any]) -> None:
+        """Keep the best weights in the folder of ``run``, where no other run has its own; RecBole names by the second.
+
+        ``facts`` say what the run is, for those who save more than weights.
+        """
+        self.saved_model_file: str = str(run.weights(Path(self.saved_model_file).suffix))
 
     def evaluate(self, eval_data: Any, *args: Any, **options: Any) -> Any:
         """As RecBole's."""

@@ -2,12 +2,14 @@
 
 import hashlib
 from dataclasses import dataclass
+from logging import getLogger
 from typing import Any
 
-from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader import FullSortEvalDataLoader, KnowledgeBasedDataLoader
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
 from recbole.utils import EvaluatorType, ModelType, init_seed
+from torch.utils.data import DataLoader
 
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.evaluation import FullSortLoader
@@ -48,6 +50,8 @@ def split(config: Any, dataset: Any) -> Split:
     for phase, part, sampler in zip(("valid", "test"), parts[1:], samplers[1:], strict=True):
         loaders.append(_loader(config, phase)(config, part, sampler, shuffle=False) if len(part) else None)
     names = ("train", "valid", "test")
+    for loader in loaders:
+        _load_here(config, loader)
     train, valid, test = loaders
     return Split(train, valid, test, {name: fingerprint(part) for name, part in zip(names, parts, strict=True)}, parts)
 
@@ -98,6 +102,16 @@ def _draws_nothing(config: Any) -> bool:
 def _loader(config: Any, phase: str) -> Any:
     loader = get_dataloader(config, phase)
     return FullSortLoader if loader is FullSortEvalDataLoader else loader
+
+
+def _load_here(config: Any, loader: Any) -> None:
+    """Batches that draw at random are made in this process: in ``worker`` others, results would go by their number."""
+    if isinstance(loader, KnowledgeBasedDataLoader):
+        _load_here(config, loader.general_dataloader)
+        _load_here(config, loader.kg_dataloader)
+    elif isinstance(loader, DataLoader) and loader.num_workers and not isinstance(loader, FullSortLoader):
+        loader.num_workers = 0
+        getLogger().info("worker is %s: used in full rankings, not where batches draw at random", config["worker"])
 
 
 def _train_loader(config: Any, dataset: Any, part: Any, sampler: Any) -> Any:

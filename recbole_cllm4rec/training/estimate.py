@@ -37,12 +37,14 @@ def estimate(stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: in
     """
     rng = np.random.default_rng([seed, len(stages)])
     minutes: dict[str, float] = {}
+    sampling = model.sampling.get_state()
     with torch.random.fork_rng():
         for stage in stages:
             seconds = sum(_epoch_seconds(current, model.device, rng) for current in stage.passes)
             minutes[stage.name] = stage.epochs * seconds / 60
             if stage.validates and valid_data:
                 minutes["validation"] = -(-stage.epochs // eval_step) * _validation_seconds(model, valid_data) / 60
+    model.sampling.set_state(sampling)
     return Estimate(minutes, peak_memory(model.device))
 
 

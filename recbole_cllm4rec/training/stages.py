@@ -102,6 +102,11 @@ class Stage:
         """Documents that an epoch visits."""
         return sum(map(len, self.passes))
 
+    @property
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        """Of all its passes."""
+        return [optimiser for current in self.passes for optimiser in current.optimisers]
+
     def rate(self, epoch: int) -> float:
         """The share of its learning rates that the epoch, counted from 0, has."""
         return 1.0 if self.schedule == "constant" else max(0.0, 1 - epoch / self.epochs)

@@ -160,8 +160,9 @@ class TestStages:
 
     def test_a_checkpoint_takes_the_place_of_the_first(self, tmp_path: Path) -> None:
         _, model, trainer = prepare(tmp_path)
-        trainer.save_pretrained_model(0, str(tmp_path / "weights.pth"))
-        options = {"train_stage": "finetune", "pre_model_path": str(tmp_path / "weights.pth"), "epochs": 0}
+        path = str(tmp_path / "saved" / "weights.pth")  # elsewhere it would not be trusted
+        trainer.save_pretrained_model(0, path)
+        options = {"train_stage": "finetune", "pre_model_path": path, "epochs": 0}
         parts, loaded, trainer = prepare(tmp_path, **options)
         trainer.fit(parts.train, parts.valid)
         assert list(trainer.timings) == ["finetuning"]

@@ -69,6 +69,7 @@ def test_time_goes_by_tokens_epochs_and_validations(monkeypatch):
         corpus=toy.CORPUS,
         history_prompt=SimpleNamespace(longest=2),
         USER_ID="user",
+        sampling=torch.Generator(),
     )
     clock = count(step=6)  # a reading every six seconds
     monkeypatch.setattr(module, "perf_counter", lambda: next(clock))

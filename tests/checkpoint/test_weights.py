@@ -5,8 +5,9 @@ import torch
 import toy
 from safetensors.torch import load_file, save_file
 
-from recbole_cllm4rec.training import checkpoint
-from recbole_cllm4rec.training.checkpoint import load_weights, save_weights
+from recbole_cllm4rec.checkpoint import weights
+from recbole_cllm4rec.checkpoint.weights import load_weights, save_weights
+from recbole_cllm4rec.errors import UserError
 
 
 class Half(torch.nn.Module):
@@ -46,12 +47,13 @@ def test_an_interrupted_write_leaves_the_file_of_before(path, monkeypatch):
         raise OSError("no space left on device")
 
     save_weights(path, Half(1.0))
-    monkeypatch.setattr(checkpoint, "save_file", interrupted)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(weights, "save_file", interrupted)
+    with pytest.raises(UserError, match=r"model.safetensors: the best weights could not be saved \(no space left"):
         save_weights(path, Half(2.0))
     model = Half(3.0)
     load_weights(path, model)
     assert (model.trained == 1.0).all()
+    assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
 
 
 def test_a_file_that_lacks_a_parameter_is_refused(path):
