@@ -1,43 +1,29 @@
 """EASE that knows the text of the items: one closed form over interactions and text together."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType, ModelType
-from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor, nn
 
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import Precision, resolve_precision
-from recbole_cllm4rec.backbone.sentences import encode_sentences
-from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.options import Above, AtLeast, read_options
-
-Matrix = npt.NDArray[np.floating[Any]]
+from recbole_cllm4rec.model.closed_form import ClosedFormOptions, sentence_rows, text_ease_weights, text_kernel
+from recbole_cllm4rec.options import AtLeast, read_options
 
 
 @dataclass(frozen=True)
-class TextEASEOptions:
+class TextEASEOptions(ClosedFormOptions):
     """Every choice that TextEASE leaves open. Their defaults stand in ``properties/model/TextEASE.yaml``."""
 
-    reg_weight: Annotated[float, Above(0)]
-    """λ, the L2 regularisation, as EASE's."""
-    tfidf_weight: Annotated[float, AtLeast(0)]
-    """α: two items of the same words count as if so many users had taken both. 0 leaves the words out."""
-    sentence_weight: Annotated[float, AtLeast(0)]
-    """The same for the cosine of two items' encoded sentences. With 0 no backbone is loaded."""
     backbone: str
-    """What encodes the sentences: a hub id, a local folder, ``minilm`` or ``scratch``."""
+    """What encodes the sentences, if they have a weight: a hub id, a local folder, ``minilm`` or ``scratch``."""
     precision: Precision
     """Precision of the backbone's weights; ``auto`` measures whether bfloat16 is faster here."""
     max_length: Annotated[int, AtLeast(8)]
@@ -59,14 +45,15 @@ class TextEASE(GeneralRecommender):
         super().__init__(config, dataset)
         self.options = read_options(TextEASEOptions, config)
         texts = dataset.corpus().item_texts
-        for name in ("tfidf_weight", "sentence_weight"):
-            if getattr(self.options, name) and not any(texts):
-                raise UserError(f"no item has a text for {name}: name its columns in text_fields, or set it to 0")
+        self.options.check_texts(texts)
         # In a tuple, as torch takes a module for a part of the model, which is counted, trained and saved with it.
         self._backbone = (self._load_backbone(config["seed"]) if self.options.sentence_weight else None,)
         self.dummy_parameter = nn.Parameter(torch.zeros(1))  # RecBole's trainer wants one to optimise
         self.interaction_matrix: csr_matrix = dataset.inter_matrix(form="csr").astype(np.float32)
-        self.item_similarity = item_weights(self._gram(texts, config["show_progress"]), self.options.reg_weight)
+        shown = config["show_progress"]
+        sentences = None if self.backbone is None else sentence_rows(self.backbone, texts, "items", shown)
+        kernel = text_kernel(texts, self.options, sentences)
+        self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options.reg_weight)
         self.other_parameter_name = ["interaction_matrix", "item_similarity"]  # what RecBole's checkpoints save
 
     @property
@@ -97,59 +84,3 @@ class TextEASE(GeneralRecommender):
         return load_backbone(
             options.backbone, True, precision, trainable=False, max_length=options.max_length, mask_share=0, seed=seed
         ).to(self.device)
-
-    def _gram(self, texts: Sequence[str], show_progress: bool) -> Matrix:
-        """XᵀX + αFFᵀ [J, J], where α and F are the weights and the features of words and of sentences."""
-        gram = self.interaction_matrix.T @ self.interaction_matrix
-        if self.options.tfidf_weight:
-            F = tfidf_rows(texts) * math.sqrt(self.options.tfidf_weight)
-            gram = gram + F @ F.T
-        gram = gram.toarray()
-        if self.backbone is not None:
-            F = sentence_rows(self.backbone, texts, show_progress) * math.sqrt(self.options.sentence_weight)
-            gram += F @ F.T
-        return gram
-
-
-def tfidf_rows(texts: Sequence[str]) -> csr_matrix:
-    """TF-IDF of the words of J texts [J, D], each row of length 1 or, where no word counts, 0.
-
-    Raises :class:`UserError` where no word counts at all.
-    """
-    # A word of one item makes it like no other. A word of most items tells little and fills the product of the rows.
-    vectorizer = TfidfVectorizer(min_df=2, max_df=0.5, sublinear_tf=True, dtype=np.float32)
-    try:
-        return vectorizer.fit_transform(texts)
-    except ValueError:
-        raise UserError(
-            "tfidf_weight needs words that two items share and at most half of them have, but their texts have none: "
-            "name other columns in text_fields, or set it to 0"
-        ) from None
-
-
-def sentence_rows(backbone: Backbone, texts: Sequence[str], show_progress: bool) -> Matrix:
-    """The encoded sentences of J texts [J, K], centred, each row of length 1 or, where there is no text, 0."""
-    found, sentences = encode_sentences(backbone, texts, "items", show_progress)
-    rows = sentences.new_zeros(len(texts), backbone.hidden_size)
-    rows[found] = nn.functional.normalize(sentences - sentences.mean(0))
-    return rows.cpu().numpy()
-
-
-def item_weights(gram: Matrix, reg_weight: float) -> Matrix:
-    """B = I − P / diag(P) with P = (G + λI)⁻¹ [J, J] (Steck, WWW 2019); ``gram`` G [J, J] is overwritten.
-
-    Raises :class:`UserError` where λ is too small for G + λI to be positive definite in the precision of ``gram``.
-    """
-    gram[np.diag_indices_from(gram)] += reg_weight
-    # Cholesky's inverse takes half the operations of a general one and no second matrix. LAPACK overwrites columns, so
-    # it is given the transpose, which is the same matrix, and fills one triangle. Float32 is enough: 6,086 items with
-    # λ = 200 take 3 s of a core, half of float64's, and no weight, of up to 0.1, is off by more than 2e-7.
-    potrf, potri = get_lapack_funcs(("potrf", "potri"), (gram,))
-    factor, failed = potrf(gram.T, overwrite_a=True)
-    if failed:
-        raise UserError(f"reg_weight is {reg_weight:g}, too small to invert the Gram matrix with: raise it")
-    P = potri(factor, overwrite_c=True)[0].T
-    P += np.tril(P, -1).T
-    P /= -P.diagonal()
-    np.fill_diagonal(P, 0)
-    return P

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 IntArray = npt.NDArray[np.int64]
 
@@ -30,6 +31,14 @@ class Histories:
     def __getitem__(self, user: int) -> IntArray:
         end = self._ends[user]
         return self._items[end - self.lengths[user] : end]
+
+    def matrix(self, n_items: int) -> csr_matrix:
+        """X [I, J] in float32: how often a user has an item."""
+        starts = np.concatenate([[0], self._ends])
+        ones = np.ones(len(self._items), dtype=np.float32)
+        matrix = csr_matrix((ones, self._items, starts), shape=(len(self.lengths), n_items))
+        matrix.sum_duplicates()
+        return matrix
 
 
 @dataclass(frozen=True)

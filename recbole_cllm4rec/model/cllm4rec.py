@@ -14,14 +14,16 @@ from tqdm import tqdm
 from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
-from recbole_cllm4rec.backbone.sentences import encode_sentences
 from recbole_cllm4rec.corpus.batching import Batch, collate, tokens_at_once
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus, IntArray
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, text_kernel
+from recbole_cllm4rec.model.head import PooledHead
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
+from recbole_cllm4rec.model.prior import HistoryPrior
 from recbole_cllm4rec.model.ranking import Ranking
 from recbole_cllm4rec.model.sampling import sample_items, sampling_stream
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
@@ -66,8 +68,13 @@ class CLLM4Rec(GeneralRecommender):
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
-        if options.token_init == "text":
-            self.start_from_text(config["show_progress"])
+        self.head = PooledHead().to(self.device) if options.pooled_head else None
+        self._show_progress = config["show_progress"]
+        reads_sentences = options.token_init == "text" or (options.prior_trust and options.sentence_weight)
+        sentences = self._sentences(self.corpus.item_texts, "items") if reads_sentences else None
+        self.prior = self._build_prior(sentences) if options.prior_trust else None
+        if options.token_init == "text" and sentences is not None:
+            self.start_from_text(sentences)
 
     def states(self, batch: Batch, view: View) -> Tensor:
         """The states [R, K] that the batch reads, its user and item tokens embedded by ``view``."""
@@ -78,15 +85,28 @@ class CLLM4Rec(GeneralRecommender):
         embeddings = words.index_put(where, tokens.to(words.dtype))
         return self.backbone(embeddings, batch.mask)[batch.rows, batch.columns]
 
+    def question_states(self, batch: Batch) -> Tensor:
+        """What the item head reads [B, K] of B questions."""
+        states = self.states(batch, self.collaborative)
+        if self.head is None:
+            return states
+        rows, items = self._shown(batch)
+        return self.head(states, rows, self.collaborative.items_at(items))
+
     def item_logits(self, states: Tensor) -> Tensor:
         """Scores of all items [R, J], the tied head Z_l^v h; RecBole's padding item can never be drawn."""
         logits = (states @ self.collaborative.items.to(states.dtype).T).float()
         return logits.index_fill(1, torch.zeros(1, dtype=torch.long, device=logits.device), -torch.inf)
 
     def collaborative_loss(self, batch: Batch) -> Tensor:
-        """Items from the items before or around them (the paper's L-step and finetuning objectives)."""
-        targets = batch.targets - self.vocabulary.item(0)
-        likelihood = self._item_likelihood(self.states(batch, self.collaborative), batch.reads, targets)
+        """Items from the items before or around them (the paper's L-step objective)."""
+        likelihood = self._item_likelihood(self.states(batch, self.collaborative), batch)
+        return self._regularised(likelihood, batch, self.collaborative, self.content)
+
+    def recommendation_loss(self, batch: Batch) -> Tensor:
+        """Items hidden from a history, all at once (the paper's finetuning objective)."""
+        offsets = None if self.prior is None else self.prior.offsets(self._users(batch), *self._shown(batch))
+        likelihood = self._item_likelihood(self.question_states(batch), batch, offsets)
         return self._regularised(likelihood, batch, self.collaborative, self.content)
 
     def content_loss(self, batch: Batch, regularised: bool = True) -> Tensor:
@@ -102,7 +122,8 @@ class CLLM4Rec(GeneralRecommender):
     @torch.no_grad()
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
         """Scores of all items for B users, in one forward pass a user [B · J]; the whole history is in the prompt."""
-        return self.item_logits(self.user_states(interaction[self.USER_ID].cpu().numpy())).view(-1)
+        users = interaction[self.USER_ID].cpu().numpy()
+        return self._with_prior(self.item_logits(self.user_states(users)), users).view(-1)
 
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of B pairs [B]."""
@@ -142,7 +163,8 @@ class CLLM4Rec(GeneralRecommender):
         most = tokens_at_once(self.device, self.options.max_batch_tokens)
         for rows in batches_by_length(lengths, len(users), most):
             batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
-            states[torch.from_numpy(rows)] = self.states(batch.to(self.device), self.collaborative)
+            read = self.question_states if self.asks_question else self._last_states
+            states[torch.from_numpy(rows)] = read(batch.to(self.device))
         return states
 
     def prediction(self, user: int) -> Document:
@@ -151,36 +173,73 @@ class CLLM4Rec(GeneralRecommender):
         return Document(ask(user, self.corpus.histories[user][: self.history_room]), NOTHING)
 
     @torch.no_grad()
-    def start_from_text(self, show_progress: bool) -> None:
+    def start_from_text(self, item_sentences: Matrix) -> None:
         """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
-        view = self.collaborative
-        found, tokens = self._tokens(self.corpus.item_texts, "items", show_progress)
-        if not len(found):
+        known = item_sentences.any(axis=1)
+        if not known.any():
             raise UserError(
                 "token_init is text, but no item has one: name its columns in text_fields, or choose random"
             )
-        if len(found) < self.n_items - 1:
-            self.logger.info(f"{self.n_items - 1 - len(found)} items have no text; their tokens start at random")
-        view.items[found] = tokens
-        found, tokens = self._tokens(self.corpus.user_texts, "users", show_progress)
-        view.users[found] = tokens
+        if known.sum() < self.n_items - 1:
+            self.logger.info(f"{self.n_items - 1 - known.sum()} items have no text; their tokens start at random")
+        view = self.collaborative
+        # Of a word's length, which the backbone is used to.
+        length = self.backbone.word_embeddings.float().norm(dim=1).mean()
+        user_sentences = self._sentences(self.corpus.user_texts, "users")
+        for table, sentences in ((view.items, item_sentences), (view.users, user_sentences)):
+            rows = torch.from_numpy(sentences).to(table.device)
+            table[rows.any(dim=1)] = rows[rows.any(dim=1)] * length
         if self.content is not None:
             self.content.load_state_dict(view.state_dict())
 
-    def _item_likelihood(self, states: Tensor, reads: Tensor, targets: Tensor) -> Tensor:
-        """Of the items ``targets`` [P] by Z_l^v h of all items or, if they are many, of a sample with the targets."""
+    def _item_likelihood(self, states: Tensor, batch: Batch, offsets: Tensor | None = None) -> Tensor:
+        """Of the items to be found by Z_l^v h of all items or, if they are many, of a sample with the targets.
+
+        ``offsets`` [R, J] are added to the scores of all items.
+        """
+        targets = batch.targets - self.vocabulary.item(0)  # [P]
         if not self.samples_items:  # RecBole's padding item is never a target
-            return negative_log_likelihood(states, self.collaborative.items[1:], reads, targets - 1)
+            known = None if offsets is None else offsets[:, 1:]
+            return negative_log_likelihood(
+                states, self.collaborative.items[1:], batch.reads, targets - 1, offsets=known
+            )
         sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling)
         rows = self.collaborative.items_at(sample.items)  # [C, K]
-        return negative_log_likelihood(states, rows, reads, sample.positions, sample.corrections)
+        return negative_log_likelihood(states, rows, batch.reads, sample.positions, sample.corrections)
 
-    def _tokens(self, texts: Sequence[str], whose: str, show_progress: bool) -> tuple[Tensor, Tensor]:
-        """Indices [M] of the texts that have a word, and a token for each [M, K]."""
-        found, sentences = encode_sentences(self.backbone, texts, whose, show_progress, self.options.max_batch_tokens)
-        # Centred, as what all texts share tells nothing apart; and of a word's length, which the backbone is used to.
-        directions = nn.functional.normalize(sentences - sentences.mean(0))
-        return found, directions * self.backbone.word_embeddings.float().norm(dim=1).mean()
+    def _last_states(self, batch: Batch) -> Tensor:
+        return self.states(batch, self.collaborative)
+
+    def _users(self, batch: Batch) -> Tensor:
+        """Of B documents that name one user each [B]."""
+        first, last = self.vocabulary.user(0), self.vocabulary.item(0)
+        return batch.ids[(batch.ids >= first) & (batch.ids < last)] - first
+
+    def _shown(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Documents [S] and the items [S] that stand in them."""
+        rows, columns = (batch.ids >= self.vocabulary.item(0)).nonzero(as_tuple=True)
+        return rows, batch.ids[rows, columns] - self.vocabulary.item(0)
+
+    def _build_prior(self, sentences: Matrix | None) -> HistoryPrior:
+        options, texts = self.options, self.corpus.item_texts
+        if self.samples_items:
+            raise UserError(
+                f"prior_trust needs a table of all pairs of items, too large above sampled_above "
+                f"({options.sampled_above}) items: set it to 0"
+            )
+        options.check_texts(texts)
+        kernel = text_kernel(texts, options, sentences if options.sentence_weight else None)
+        prior = HistoryPrior(self.corpus.histories.matrix(self.n_items), kernel, options.reg_weight, self.device)
+        self.logger.info(f"the prior's strength is {prior.strength:.3g} in training")
+        return prior
+
+    def _with_prior(self, logits: Tensor, users: IntArray) -> Tensor:
+        if self.prior is None:
+            return logits
+        return logits + self.options.prior_trust * self.prior.scores([self.corpus.histories[u] for u in users])
+
+    def _sentences(self, texts: Sequence[str], whose: str) -> Matrix:
+        return sentence_rows(self.backbone, texts, whose, self._show_progress, self.options.max_batch_tokens)
 
     def _regularised(self, likelihood: Tensor, batch: Batch, own: View, other: View | None) -> Tensor:
         penalty = likelihood.new_zeros(())

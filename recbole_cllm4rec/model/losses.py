@@ -13,16 +13,22 @@ Scope = Literal["per-document", "per-token"]
 
 
 def negative_log_likelihood(
-    states: Tensor, weight: Tensor, reads: Tensor, targets: Tensor, bias: Tensor | None = None
+    states: Tensor,
+    weight: Tensor,
+    reads: Tensor,
+    targets: Tensor,
+    bias: Tensor | None = None,
+    offsets: Tensor | None = None,
 ) -> Tensor:
-    """−Σ_p ln softmax(W h + b)[target_p], h being state ``reads[p]``; a scalar in float32.
+    """−Σ_p ln softmax(W h + b + o_h)[target_p], h being state ``reads[p]``; a scalar in float32.
 
     ``states`` [R, K]; ``weight`` W [C, K], of any precision, is multiplied in that of the states; ``bias`` b [C];
+    ``offsets`` o [R, C], given and not learnt;
     ``reads`` [P] ascending indices of states; ``targets`` [P] classes. With one read for many targets this is the
     multinomial likelihood of the paper's finetuning, with one for each the token-by-token likelihood of a main text in
     its L- and C-steps.
     """
-    likelihood: Tensor = _Likelihood.apply(states, weight, bias, reads, targets)
+    likelihood: Tensor = _Likelihood.apply(states, weight, bias, offsets, reads, targets)
     return likelihood
 
 
@@ -37,7 +43,13 @@ class _Likelihood(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None, reads: Tensor, targets: Tensor
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        offsets: Tensor | None,
+        reads: Tensor,
+        targets: Tensor,
     ) -> Tensor:
         W = weight.to(states.dtype)  # [C, K]
         wanted: list[Tensor | None] = [
@@ -50,6 +62,8 @@ class _Likelihood(torch.autograd.Function):
             logits = states[rows] @ W.T  # [r, C]
             if bias is not None:
                 logits = logits + bias.to(logits.dtype)
+            if offsets is not None:
+                logits = logits + offsets[rows].to(logits.dtype)
             greatest, at = logits.max(dim=1)
             p = torch.softmax(logits, dim=1)
             # ln Σ_c exp logit_c, by the greatest: its p is 1 / C at least, and tells the sum without another pass.
@@ -73,7 +87,7 @@ class _Likelihood(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients  # of the scalar: the share of the likelihood in the loss
         by_inputs = [None if saved is None else (gradient * saved).to(saved.dtype) for saved in ctx.saved_tensors]
-        return *by_inputs, None, None
+        return *by_inputs, None, None, None
 
 
 def _chunks(n_states: int, n_classes: int, reads: Tensor, targets: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from recbole_cllm4rec.model.closed_form import ClosedFormOptions
 from recbole_cllm4rec.options import Above, AtLeast, Share, check_span
 
 
 @dataclass(frozen=True)
-class CLLM4RecOptions:
+class CLLM4RecOptions(ClosedFormOptions):
     """Every choice that CLLM4Rec leaves open, beside RecBole's own (``epochs``, ``learning_rate``, …)."""
 
     backbone: str
@@ -24,6 +25,11 @@ class CLLM4RecOptions:
     """User and item tokens start from noise, or from the encoded sentence of their text."""
     content_view: bool
     """Learn the content LLM; without it there is nothing to regularise toward (LLM-CF)."""
+    pooled_head: bool
+    """The item head reads the state beside the pooled items of the question, not the state alone."""
+    prior_trust: Annotated[float, AtLeast(0)]
+    """How many times its strength in training the closed form over a history counts in scoring; 0 leaves it out of
+    both. Its weights are those of ``reg_weight``, ``tfidf_weight`` and ``sentence_weight``."""
     lambda_c: Annotated[float, AtLeast(0)]
     """Precision λ_c of the content view given the collaborative view: the strength of mutual regularisation."""
     loss_scope: Literal["per-document", "per-token"]

@@ -151,9 +151,10 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     )
     early, late = options.pretrain_learning_rate, config["learning_rate"]
 
-    def collaborative(name: str, documents: Documents, lay_out: LayOut, rate: float) -> Pass:
-        moved = _moved_by(model, model.collaborative, scores_items=not model.samples_items)
-        return sized(name, documents, lay_out, model.collaborative_loss, optimisers(make, learner, rate, *moved))
+    def collaborative(name: str, documents: Documents, lay_out: LayOut, loss: Loss, rate: float) -> Pass:
+        dense, sparse = _moved_by(model, model.collaborative, scores_items=not model.samples_items)
+        asked = list(model.head.parameters()) if model.head is not None and documents is questions else []
+        return sized(name, documents, lay_out, loss, optimisers(make, learner, rate, [*dense, *asked], sparse))
 
     def content(rate: float, share: float, regularised: bool) -> list[Pass]:
         if model.content is None:
@@ -176,11 +177,11 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     )
     warm_up = content(early, 1.0, regularised=False)
     pretraining = [
-        collaborative("collaborative", interactions, text, early),
+        collaborative("collaborative", interactions, text, model.collaborative_loss, early),
         *content(early, options.content_share, regularised=True),
     ]
     finetuning = [
-        collaborative("recommendation", questions, question, late),
+        collaborative("recommendation", questions, question, model.recommendation_loss, late),
         *content(late, options.content_share, regularised=True),
     ]
     if model.content is not None and not len(contents):

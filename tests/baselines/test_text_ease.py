@@ -17,15 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recbole.data.interaction import Interaction
 
-from recbole_cllm4rec.baselines.text_ease import (
-    TextEASE,
-    TextEASEOptions,
-    item_weights,
-    sentence_rows,
-    tfidf_rows,
-)
+from recbole_cllm4rec.baselines.text_ease import TextEASE, TextEASEOptions
 from recbole_cllm4rec.config import properties_dir
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.model.closed_form import item_weights, sentence_rows, tfidf_rows
 from recbole_cllm4rec.options import read_options
 from recbole_cllm4rec.registry import resolve
 
@@ -115,17 +110,17 @@ class TestFeatures:
 
     def test_sentences_are_directions_from_their_mean(self, gpt2):
         model = toy.backbone(gpt2)
-        rows = sentence_rows(model, TEXTS, False)
+        rows = sentence_rows(model, TEXTS, "items", False)
         assert np.flatnonzero(rows.any(axis=1)).tolist() == [1, 2, 4, 5]
         np.testing.assert_allclose(np.linalg.norm(rows[[1, 2, 4, 5]], axis=1), 1, rtol=1e-5)
-        pair = sentence_rows(model, ["", "so good", "a red lip stick"], False)
+        pair = sentence_rows(model, ["", "so good", "a red lip stick"], "items", False)
         np.testing.assert_allclose(pair[1], -pair[2], atol=1e-6)  # two points are opposite, seen from the middle
 
 
 class TestTheModel:
     @pytest.mark.parametrize(("tfidf_weight", "sentence_weight"), [(0, 0), (3, 0), (0, 2), (3, 2)])
     def test_it_fits_interactions_and_features_together(self, tfidf_weight, sentence_weight, gpt2):
-        words, sentences = tfidf_rows(TEXTS).toarray(), sentence_rows(toy.backbone(gpt2), TEXTS, False)
+        words, sentences = tfidf_rows(TEXTS).toarray(), sentence_rows(toy.backbone(gpt2), TEXTS, "items", False)
         weights = {"tfidf_weight": tfidf_weight, "sentence_weight": sentence_weight}
         model = build(reg_weight=0.5, backbone=str(gpt2), **weights)
         rows = np.vstack([TAKEN, np.sqrt(tfidf_weight) * words.T, np.sqrt(sentence_weight) * sentences.T])

@@ -326,3 +326,45 @@ def test_tokens_start_small_and_random(gpt2):
         assert table(view).mean() == pytest.approx(0, abs=1e-3)
         assert table(view).std() == pytest.approx(0.02, rel=0.05)
     assert not torch.equal(model.collaborative.items, model.content.items)
+
+
+PAST_THE_STATE = {"pooled_head": True, "prior_trust": 2.0, "tfidf_weight": 0.0, "reg_weight": 0.5, "mask_share": 0.7}
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+class TestPooledHeadAndPrior:
+    """The two ways past the language model, in training and in scoring."""
+
+    def test_scores(self, name, request):
+        folder = request.getfixturevalue(name)
+        model, plain = build(folder, **PAST_THE_STATE), build(folder)
+        state = ByHand(folder, plain).answer(f"{HISTORIES[1]} the user will interact with:", table(plain.collaborative))
+        items = model.collaborative.items.detach().numpy()
+        alpha, beta = model.head.log_gains.detach().exp().numpy()
+        read = alpha * state / np.linalg.norm(state) + beta * (items[3] + items[4]) / np.sqrt(2)
+        prior = model.prior.scores([np.array([3, 4])])[0].numpy()
+        np.testing.assert_allclose(scores(model, 2)[0, 1:], (items @ read + 2 * prior)[1:], rtol=1e-3, atol=1e-4)
+        assert np.abs(prior).max() > 1e-3
+
+    def test_loss(self, name, request):
+        folder = request.getfixturevalue(name)
+        config = toy.options(folder, **PAST_THE_STATE, lambda_c=0)
+        model = apart(toy.build(config))
+        current = passes(model, config)["finetuning"]["recommendation"]
+        (batch,) = current.batches(toy.First())
+        logits = model.item_logits(model.question_states(batch))
+        shown = [[3], [4], []]  # as in QUESTIONS, in whatever order the batch has them
+        users = model._users(batch).tolist()
+        total = 0.0
+        for row, user in enumerate(users):
+            items = torch.tensor(shown[user - 1], dtype=torch.long)
+            offset = model.prior.offsets(torch.tensor([user]), torch.zeros_like(items), items)[0]
+            targets = batch.targets[batch.reads == row] - model.vocabulary.item(0)
+            total -= torch.log_softmax(logits[row] + offset, dim=0)[targets].sum().item()
+        assert current.loss(batch).item() == pytest.approx(total / 3, rel=1e-4)
+        assert model.head.log_gains in set(current.parameters)
+
+
+def test_a_prior_of_more_items_than_a_table_may_have_is_refused(gpt2):
+    with pytest.raises(UserError, match=r"prior_trust .* sampled_above"):
+        build(gpt2, prior_trust=1.0, sampled_above=3)

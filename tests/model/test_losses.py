@@ -52,6 +52,17 @@ class TestLikelihood:
         loss.backward()
         assert states.grad[1].tolist() == [0, 0, 0]
 
+    def test_offsets_are_added_to_the_scores_of_their_states(self):
+        offsets = tensor(3, CLASSES, seed=7).detach()
+        states, plain = tensor(3, K, seed=2), tensor(3, K, seed=2)
+        reads, targets = [0, 0, 2], [4, 0, 1]
+        loss = negative_log_likelihood(states, HEAD.T, torch.tensor(reads), torch.tensor(targets), offsets=offsets)
+        expected = -torch.log_softmax(plain @ HEAD + offsets, dim=1)[reads, targets].sum()
+        torch.testing.assert_close(loss, expected)
+        loss.backward()
+        expected.backward()
+        torch.testing.assert_close(states.grad, plain.grad)
+
     @given(
         targets=st.lists(st.lists(st.integers(0, CLASSES - 1), max_size=4), min_size=1, max_size=9),
         rows=st.integers(1, 9),

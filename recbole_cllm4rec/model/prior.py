@@ -1,0 +1,71 @@
+"""A prior on the scores of all items: the closed form of :mod:`recbole_cllm4rec.model.closed_form` over a history."""
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from recbole_cllm4rec.corpus.text import IntArray
+from recbole_cllm4rec.model.closed_form import Matrix, text_ease_weights
+
+FOLDS = 4
+"""Groups of users; the questions of one are answered by weights that were solved without it."""
+
+FIT_USERS = 2000
+"""Users whose hidden items tell the strength of the prior."""
+
+STRONGEST = 1e4
+"""Bound of the search for the strength."""
+
+
+class HistoryPrior:
+    """γ x B: what the items x of a history say of all items by the item weights B of an EASE with text.
+
+    Weights solved from all of X have seen the very items that a question of training hides, and would be believed too
+    much. So training reads weights of other users alone (cross-fitting), and prediction those of all. ``strength`` γ is
+    the one by which softmax(γ x B) best finds an item hidden from each of some users: the maximum of its likelihood.
+    """
+
+    def __init__(self, interactions: csr_matrix, kernel: Matrix, reg_weight: float, device: torch.device):
+        """``interactions``: X [I, J] of the training part; ``kernel`` [J, J] of the items' texts."""
+        users = np.arange(interactions.shape[0])
+        parts = [interactions[users % FOLDS != fold] for fold in range(FOLDS)]
+        solved = [text_ease_weights(part, kernel, reg_weight) for part in [*parts, interactions]]
+        self._weights = torch.stack([torch.from_numpy(B) for B in solved]).to(device)  # [FOLDS + 1, J, J]
+        self.strength = self._fit(interactions)
+
+    def offsets(self, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """γ x B [B, J] of B questions: of ``users`` [B], item ``items[s]`` being shown in question ``rows[s]``."""
+        return self._sum(users % FOLDS, rows, items) * self.strength
+
+    def scores(self, histories: list[IntArray]) -> Tensor:
+        """γ x B [B, J] of B whole histories, by the weights of all users."""
+        device = self._weights.device
+        rows = torch.from_numpy(np.repeat(np.arange(len(histories)), [len(items) for items in histories]))
+        items = torch.from_numpy(np.concatenate([*histories, np.empty(0, dtype=np.int64)]))
+        of_all = torch.full((len(histories),), FOLDS, device=device)
+        return self._sum(of_all, rows.to(device), items.to(device)) * self.strength
+
+    def _sum(self, folds: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        sums = self._weights.new_zeros(len(folds), self._weights.shape[1])
+        return sums.index_add_(0, rows, self._weights[folds[rows], items])
+
+    def _fit(self, interactions: csr_matrix) -> float:
+        rng = np.random.default_rng(0)
+        known = np.flatnonzero(np.diff(interactions.indptr) > 1)
+        users = rng.permutation(known)[:FIT_USERS]
+        if not len(users):
+            return 1.0
+        hidden = np.array([rng.choice(interactions[user].indices) for user in users])
+        shown = [items[items != j] for items, j in zip((interactions[u].indices for u in users), hidden, strict=True)]
+        rows = torch.from_numpy(np.repeat(np.arange(len(users)), [len(items) for items in shown]))
+        items = torch.from_numpy(np.concatenate(shown).astype(np.int64))
+        device = self._weights.device
+        sums = self._sum(torch.from_numpy(users % FOLDS).to(device), rows.to(device), items.to(device))
+        at = torch.from_numpy(hidden.astype(np.int64)).to(device)[:, None]
+
+        def loss(log_strength: float) -> float:
+            return -torch.log_softmax(sums * np.exp(log_strength), dim=1).gather(1, at).sum().item()
+
+        return float(np.exp(minimize_scalar(loss, bounds=(0, np.log(STRONGEST)), method="bounded").x))

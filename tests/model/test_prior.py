@@ -1,0 +1,77 @@
+"""The prior: whose weights answer a question, and how strongly they are believed."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from recbole_cllm4rec.model.closed_form import text_ease_weights
+from recbole_cllm4rec.model.prior import FOLDS, HistoryPrior
+
+CPU = torch.device("cpu")
+N_ITEMS = 6
+
+
+def interactions(n_users: int = 40, seed: int = 0) -> csr_matrix:
+    """Users of two tastes, items 1 to 3 and 4 to 5, who now and then take from the other."""
+    rng = np.random.default_rng(seed)
+    tastes = np.array([[0, 0.9, 0.9, 0.8, 0.1, 0.1], [0, 0.1, 0.1, 0.1, 0.9, 0.9]])
+    return csr_matrix((rng.random((n_users, N_ITEMS)) < tastes[np.arange(n_users) // 4 % 2]).astype(np.float32))
+
+
+@pytest.fixture
+def kernel() -> np.ndarray:
+    features = np.random.default_rng(1).random((N_ITEMS, 3)).astype(np.float32)
+    return features @ features.T
+
+
+def tensor(*values: int) -> torch.Tensor:
+    return torch.tensor(values)
+
+
+def test_a_question_is_answered_by_weights_that_have_not_seen_its_user(kernel):
+    X = interactions()
+    prior = HistoryPrior(X, kernel, 5.0, CPU)
+    for user in (3, 4):
+        others = np.arange(len(X.toarray())) % FOLDS != user % FOLDS
+        B = text_ease_weights(X[others], kernel, 5.0)
+        offsets = prior.offsets(tensor(user), tensor(0, 0), tensor(1, 4))
+        np.testing.assert_allclose(offsets[0], prior.strength * (B[1] + B[4]), rtol=1e-5)
+    changed = X.tolil()
+    changed[3] = 0
+    again = HistoryPrior(changed.tocsr(), kernel, 5.0, CPU)
+    again.strength = prior.strength
+    same = [p.offsets(tensor(3), tensor(0), tensor(2)) for p in (prior, again)]
+    other = [p.offsets(tensor(4), tensor(0), tensor(2)) for p in (prior, again)]
+    torch.testing.assert_close(*same)
+    assert not torch.allclose(*other)
+
+
+def test_a_history_is_scored_by_the_weights_of_all(kernel):
+    X = interactions()
+    prior = HistoryPrior(X, kernel, 5.0, CPU)
+    B = text_ease_weights(X, kernel, 5.0)
+    scores = prior.scores([np.array([1, 5]), np.array([], dtype=np.int64), np.array([2])])
+    expected = prior.strength * np.stack([B[1] + B[5], np.zeros(N_ITEMS), B[2]])
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_strength_is_that_of_the_greatest_likelihood(kernel):
+    X = interactions(400)
+    prior = HistoryPrior(X, kernel, 5.0, CPU)
+
+    def loss(factor: float) -> float:
+        """Of every item of every user, hidden in turn."""
+        total = 0.0
+        for user in range(400):
+            for hidden in X[user].indices:
+                shown = tensor(*[j for j in X[user].indices if j != hidden]).long()
+                offsets = prior.offsets(tensor(user), torch.zeros_like(shown), shown)
+                total -= torch.log_softmax(factor * offsets[0], dim=0)[hidden].item()
+        return total
+
+    assert loss(1) < min(loss(0.6), loss(1.6))
+
+
+def test_users_of_a_single_item_tell_no_strength(kernel):
+    assert HistoryPrior(csr_matrix(np.eye(N_ITEMS, dtype=np.float32)), kernel, 5.0, CPU).strength == 1
