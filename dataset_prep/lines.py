@@ -39,12 +39,16 @@ class Reader:
             try:
                 yield convert(parse(line))
             except BadRecordError as error:
-                if not self.skip_bad:
-                    shown = line.decode("utf-8", "backslashreplace").strip()[:80]
-                    raise UserError(
-                        f"{path}, line {number}: {error}: {shown!r}; mend the line, or add --skip-bad to leave such out"
-                    ) from None
-                self.left_out[path.name] += 1
+                self.refuse(path, number, line, error)
+
+    def refuse(self, path: Path, number: int, line: bytes, error: BadRecordError) -> None:
+        """Raise UserError for a line that cannot be used, or count it as left out."""
+        if not self.skip_bad:
+            shown = line.decode("utf-8", "backslashreplace").strip()[:80]
+            raise UserError(
+                f"{path}, line {number}: {error}: {shown!r}; mend the line, or add --skip-bad to leave such out"
+            ) from None
+        self.left_out[path.name] += 1
 
 
 def first_record(path: Path) -> Record:
@@ -60,8 +64,8 @@ def first_record(path: Path) -> Record:
     raise UserError(f"{path} holds no record: it is empty, or not a file of JSON lines")
 
 
-def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1, under a progress bar after five seconds.
+def numbered(path: Path, blank: bool = False) -> Iterator[tuple[int, bytes]]:
+    """The lines, without those that are blank unless asked for, numbered from 1, under a bar after five seconds.
 
     A file is taken for gzip by its first bytes, not by its name. Raises UserError if it is missing or damaged.
     """
@@ -78,7 +82,7 @@ def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
             for number, line in enumerate(gzip.GzipFile(fileobj=raw) if packed else raw, start=1):
                 if number % 4096 == 0:
                     bar.update(raw.tell() - bar.n)
-                if not line.isspace():
+                if blank or not line.isspace():
                     yield number, line
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path} is not a file; give the path of one") from None
@@ -86,14 +90,17 @@ def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
         raise UserError(f"{path} is cut off or damaged after line {number} ({error}); download it again") from None
 
 
-def parse(line: bytes) -> Record:
-    """The record of one line: a JSON object or, in the oldest releases, a Python dictionary of literals."""
+def parse(line: bytes, number: Callable[[str], Any] | None = None) -> Record:
+    """The record of one line: a JSON object or, in the oldest Amazon releases, a Python dictionary of literals.
+
+    ``number`` makes the value of a JSON number of its digits, as JSON does unless given.
+    """
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadRecordError(f"not UTF-8 ({error.reason} at byte {error.start})") from None
     try:
-        record = json.loads(text)
+        record = json.loads(text, parse_int=number, parse_float=number, parse_constant=number)
     except ValueError as error:
         record = _literal(text, error)
     except RecursionError:
