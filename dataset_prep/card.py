@@ -89,6 +89,7 @@ def card(name: str, dataset: Dataset, origin: Origin, summary: Summary) -> str:
     ]
     if summary.span:
         lines.append(f"\nInteractions from {summary.span[0]} to {summary.span[1]} (UTC).")
+    lines += [f"\n{note}" for note in dataset.notes]
     if summary.steps:
         header = ["filter", "removed", "interactions", "users", "items"]
         lines += ["\n## Filters\n", *_markdown(header, _removed(summary.steps))]

@@ -39,12 +39,14 @@ class Table:
 class Filters:
     """Which interactions stay; applied in the order of the fields.
 
-    ``keep`` says which of several interactions of one pair stays: the first in time, the last, or the one of the
-    highest rating (of these, the first). Users and items with fewer than ``min_user`` and ``min_item`` interactions go,
-    again and again until none is left to go.
+    ``min_weight`` is the least of what a source with weights in place of ratings has in their column. ``keep`` says
+    which of several interactions of one pair stays: the first in time, the last, or the one of the highest rating (of
+    these, the first). Users and items with fewer than ``min_user`` and ``min_item`` interactions go, again and again
+    until none is left to go.
     """
 
     rating_above: float | None = None
+    min_weight: float | None = None
     keep: Literal["first", "last", "highest"] = "first"
     min_user: int = 0
     min_item: int = 0
@@ -58,8 +60,8 @@ class Dataset:
     ``train.inter``, ``valid.inter`` and ``test.inter``; then ``item`` and ``user``, each optional. An ``inter`` that is
     filtered has the columns ``rating`` and ``timestamp`` (unix seconds) where the filters look at them. ``facts`` is
     YAML: the dataset's settings that its columns do not tell. ``sources`` are the files read. ``left_out`` counts, by
-    file, the lines that are skipped; it is complete when all rows have been read. Without ``filters`` all rows stay;
-    with them, of ``item`` and ``user`` those that still have an interaction.
+    file, the lines that are skipped; it is complete when all rows have been read. ``notes`` are lines for the card.
+    Without ``filters`` all rows stay; with them, of ``item`` and ``user`` those that still have an interaction.
     """
 
     tables: Mapping[str, Table]
@@ -67,3 +69,4 @@ class Dataset:
     sources: tuple[Path, ...] = ()
     filters: Filters | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
