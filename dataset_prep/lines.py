@@ -139,6 +139,8 @@ def raw_id(record: Record, key: str) -> str:
         raise BadRecordError(f"{key} is {_short(value)}, not an id")
     if "\t" in value or "\n" in value or "\r" in value:
         raise BadRecordError(f"{key} is {_short(value)}, which holds a tab or a line break")
+    if value.endswith("\x00"):
+        raise BadRecordError(f"{key} is {_short(value)}, which ends in a NUL character, as numpy keeps none at an end")
     if value == "[PAD]":
         raise BadRecordError(f"{key} is '[PAD]', which RecBole keeps for no id at all")
     return value

@@ -161,21 +161,21 @@ def clicks(members: Side, jobs: Side, rng: np.random.Generator) -> Iterator[Clic
         chosen = dict.fromkeys(np.where(noise, rng.integers(n_jobs, size=n), liked).tolist())
         dismissed = [job for job in rng.integers(n_jobs, size=rng.poisson(1)).tolist() if job not in chosen]
         for job in chosen:
-            when = rng.integers(SECONDS)
+            when = int(rng.integers(SECONDS))
             yield Click(member, job, _time(when), "click")
             if rng.random() < 0.7 * share[job]:
                 yield Click(member, job, _time(when + 300), "apply")
             elif rng.random() < 0.3:
                 yield Click(member, job, _time(when + 60), "save")
         for job in dismissed:
-            yield Click(member, job, _time(rng.integers(SECONDS)), "dismiss")
+            yield Click(member, job, _time(int(rng.integers(SECONDS))), "dismiss")
 
 
 def profiles(members: Side, rng: np.random.Generator) -> Iterator[tuple[str, str, str]]:
     """Headline, profile and place of every member."""
     for row in range(len(members.fields)):
         title, level, place, told = _words(members, row, rng)
-        about = f"I have worked as a {title}, and know about {told}." if told else f"I have worked as a {title}."
+        about = f"I have worked as {_a(title)}, and know about {told}." if told else f"I have worked as {_a(title)}."
         yield f"{level} {title}", about, place
 
 
@@ -184,7 +184,7 @@ def postings(jobs: Side, rng: np.random.Generator) -> Iterator[tuple[str, str, s
     for row in range(len(jobs.fields)):
         title, level, place, told = _words(jobs, row, rng)
         wanted = f"You bring experience with {told}." if told else "Tell us what you bring."
-        yield f"{level} {title}", f"We are looking for a {title} for our team. {wanted}", place
+        yield f"{level} {title}", f"We are looking for {_a(title)} for our team. {wanted}", place
 
 
 def _words(side: Side, row: int, rng: np.random.Generator) -> tuple[str, str, str, str]:
@@ -194,5 +194,9 @@ def _words(side: Side, row: int, rng: np.random.Generator) -> tuple[str, str, st
     return _TITLES[side.fields[row]], LEVELS[side.levels[row]], (*CITIES, ANYWHERE)[side.cities[row]], told
 
 
+def _a(title: str) -> str:
+    return f"{'an' if title[0] in 'aeiou' else 'a'} {title}"
+
+
 def _time(seconds: int) -> str:
-    return f"{START + np.timedelta64(int(seconds), 's')}Z"
+    return f"{START + np.timedelta64(seconds, 's')}Z"

@@ -79,7 +79,8 @@ def load(run: Path) -> Trained:
     if not Path(weights).is_file():
         raise UserError(f"{weights}, the weights of {run}, is not there: go to its folder, or repeat the run")
     entry, config = configure(result["model"], result["dataset"], [settings], {})
-    if entry.model.type not in RANKED:
+    kind: Any = entry.model
+    if kind.type not in RANKED:
         raise UserError(f"--recommend ranks for models that need a user's id alone, which {result['model']} is not")
     parts = split(config, entry.dataset(config))
     if parts.fingerprints != result["split"]:
@@ -87,7 +88,7 @@ def load(run: Path) -> Trained:
             f"dataset {result['dataset']!r} is not what {run} was trained on (its split is another): repeat the run"
         )
     init_seed(config["seed"], config["reproducibility"])
-    model = entry.model(config, parts.train._dataset).to(config["device"])
+    model = kind(config, parts.train._dataset).to(config["device"])
     _fill(model, Path(weights), config["device"])
     model.eval()
     return Trained(model, parts)
@@ -107,21 +108,22 @@ def _fill(model: Any, weights: Path, device: Any) -> None:
 def _ranked(trained: Trained, k: int) -> Iterator[tuple[IntArray, Tensor, Tensor]]:
     """Blocks of users [B], their best items [B, k] and scores [B, k], which are −inf where no item is left."""
     data = trained.train
-    pairs = (np.concatenate(ids) for ids in zip(*(_pairs(part) for part in trained.parts.parts), strict=True))
-    seen = Histories(*pairs, data.user_num)
+    of_parts = [part.pairs() for part in trained.parts.parts]
+    users, items = (np.concatenate(ids) for ids in zip(*of_parts, strict=True))
+    seen = Histories(users, items, data.user_num)
     own = hasattr(trained.model, "recommend")
     size = BLOCK if own else max(1, SCORES // data.item_num)
     k = min(k, data.item_num - 1)
     with tqdm(total=data.user_num - 1, desc="recommend", unit="user") as bar:
         for start in range(1, data.user_num, size):
-            users = np.arange(start, min(start + size, data.user_num))
-            known = [seen[user] for user in users]
+            some = np.arange(start, min(start + size, data.user_num))
+            known = [seen[user] for user in some]
             if own:
-                best, scores = trained.model.recommend(users, k, excluded=known)
+                best, scores = trained.model.recommend(some, k, excluded=known)
             else:
-                best, scores = _best(trained, users, known, k)
-            yield users, best.cpu(), scores.cpu()
-            bar.update(len(users))
+                best, scores = _best(trained, some, known, k)
+            yield some, best.cpu(), scores.cpu()
+            bar.update(len(some))
 
 
 def _best(trained: Trained, users: IntArray, known: list[IntArray], k: int) -> tuple[Tensor, Tensor]:
@@ -138,8 +140,3 @@ def _best(trained: Trained, users: IntArray, known: list[IntArray], k: int) -> t
         scores[row, items] = -torch.inf
     best = scores.sort(dim=1, descending=True, stable=True)
     return best.indices[:, :k], best.values[:, :k]
-
-
-def _pairs(part: Any) -> tuple[IntArray, IntArray]:
-    """Users and items of a part's interactions."""
-    return part.inter_feat[part.uid_field].numpy(), part.inter_feat[part.iid_field].numpy()
