@@ -26,7 +26,7 @@ Profiles and postings tell most of the skills, each in one of two wordings. The 
 EXAMPLES = """\
 example:
   python -m dataset_prep jobs-demo --out dataset/jobs-demo
-  python run_recbole.py --models=CLLM4Rec,TextEASE,EASE,BPR,Pop --dataset=jobs-demo
+  python run_recbole.py --models=CLLM4Rec,TextEASE,EASE,Pop --dataset=jobs-demo
 """
 FILTERS = jobs.FILTERS
 SYNTHETIC = (
@@ -44,21 +44,20 @@ for_model:
     mask_share: [0.1, 0.6]
     max_length: 64
     lambda_c: 0.01
-    content_epochs: 1
-    pretrain_epochs: 2
-    epochs: 10
+    content_epochs: 0
+    pretrain_epochs: 1
+    epochs: 6
     eval_step: 2
-    content_share: 0.25
+    content_share: 1.0
     learning_rate: 2.0e-3
     learning_rate_schedule: linear
     train_batch_size: 32
-  BPR: {eval_step: 5, stopping_step: 4}
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the source's own arguments."""
-    for option, default, what in (("--members", 1000, "members"), ("--jobs", 500, "jobs")):
+    for option, default, what in (("--members", 400, "members"), ("--jobs", 200, "jobs")):
         parser.add_argument(
             option, metavar="N", type=_count, default=default, help=f"how many {what} to make up (default: %(default)s)"
         )
