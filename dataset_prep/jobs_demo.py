@@ -45,10 +45,10 @@ for_model:
     max_length: 64
     lambda_c: 0.01
     content_epochs: 0
-    pretrain_epochs: 1
+    pretrain_epochs: 2
     epochs: 6
     eval_step: 2
-    content_share: 1.0
+    content_share: 0.25
     learning_rate: 2.0e-3
     learning_rate_schedule: linear
     train_batch_size: 32
