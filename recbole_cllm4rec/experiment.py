@@ -80,6 +80,7 @@ def run_with(entry: Entry, config: Config) -> dict[str, Any]:
         "split": fitted.parts.fingerprints,
         "history_mask": config["history_mask"],
         "backbone": _backbone(fitted.model, config),
+        "weights": str(fitted.trainer.saved_model_file),
         "parameters": _parameters(fitted.model),
         "seconds": fitted.seconds,
         "peak_memory_gib": peak_memory(config["device"]),

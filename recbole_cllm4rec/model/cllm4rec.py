@@ -110,12 +110,18 @@ class CLLM4Rec(GeneralRecommender):
 
     @torch.no_grad()
     def recommend(
-        self, users: Sequence[int] | IntArray, k: int, exclude_history: bool = True, show_progress: bool = False
+        self,
+        users: Sequence[int] | IntArray,
+        k: int,
+        exclude_history: bool = True,
+        show_progress: bool = False,
+        excluded: Sequence[IntArray] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The ``k`` best items of each of U users, best first: ids [U, k] and float32 scores [U, k], in internal ids.
 
-        Memory does not grow with users times items. ``exclude_history``: leave out the items of the training part. Ties
-        go to the lower id; where fewer than ``k`` items are left, the padding item with a score of −inf fills up.
+        Memory does not grow with users times items. ``exclude_history``: leave out the items of the training part, or
+        in their place those of ``excluded``, for each of ``users``. Ties go to the lower id; where fewer than ``k``
+        items are left, the padding item with a score of −inf fills up.
         """
         training = self.training
         self.eval()
@@ -125,6 +131,8 @@ class CLLM4Rec(GeneralRecommender):
             for start in range(0, len(users), USERS_AT_ONCE):
                 some = np.asarray(users[start : start + USERS_AT_ONCE], dtype=np.int64)
                 known = [self.corpus.histories[user] for user in some] if exclude_history else None
+                if excluded is not None:
+                    known = list(excluded[start : start + USERS_AT_ONCE])
                 items, scores = ranking.best(self.user_states(some), k, known)
                 found.append((items.cpu(), scores.cpu()))
                 bar.update(len(some))
