@@ -151,7 +151,7 @@ def test_actions_of_ones_own(capsys):
         (",J1,2024-01-01,click", "no member_id"),
         ("9,[PAD],2024-01-01,click", "job_id is '[PAD]', which RecBole keeps for no id at all"),
         ("9,J1\0,2024-01-01,click", "job_id is 'J1\\x00', which ends in a NUL character, as numpy keeps none"),
-        ("9,J1,click", "3 cells where the header names 4"),
+        ("9,J1,click", "3 cells, not the 4 of member_id, job_id, time, action"),
     ],
 )
 def test_a_line_that_cannot_be_used(line, problem, capsys):
