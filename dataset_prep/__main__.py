@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 
 import duckdb
 
-from dataset_prep import amazon, atomic, movielens, paper_layout, yelp
+from dataset_prep import amazon, atomic, jobs, jobs_demo, movielens, paper_layout, preview, yelp
 from dataset_prep.lines import Reader
 from dataset_prep.tables import Dataset, Filters
 from recbole_cllm4rec.errors import UserError
@@ -41,7 +41,7 @@ class Source(Protocol):
         """What the raw files hold, their rows unread where there may be many; raises UserError for wrong files."""
 
 
-SOURCES: tuple[Source, ...] = (amazon, yelp, movielens, paper_layout)
+SOURCES: tuple[Source, ...] = (amazon, yelp, movielens, jobs, jobs_demo, paper_layout)
 
 DESCRIPTION = """\
 Turn raw files into a dataset that RecBole reads: atomic files, the dataset's yaml, and a card of its numbers.
@@ -52,8 +52,11 @@ examples:
   python -m dataset_prep amazon reviews_Beauty_5.json.gz meta_Beauty.json.gz --out dataset/amazon-beauty
   python -m dataset_prep yelp yelp_dataset --out dataset/yelp
   python -m dataset_prep movielens ml-1m.zip --out dataset/ml-1m
+  python -m dataset_prep jobs clicks.csv --members members.csv --jobs jobs.csv --out dataset/jobs --dry-run
+  python -m dataset_prep jobs-demo --out dataset/jobs-demo
   python -m dataset_prep paper-layout ../shared/data/amazon-beauty --out dataset/amazon-beauty
 """
+BOUNDS = ("rating_above", "min_weight", "min_user", "min_item")  # options of these names
 NOT_TOLD = {"help", "out", "overwrite", "raw"}  # where things are on this machine, and not what is made of them
 
 
@@ -103,18 +106,27 @@ def parser() -> Parser:
 
 def add_filters(sub: argparse.ArgumentParser, defaults: Filters) -> None:
     """The options of what stays, with a source's defaults."""
-    above = "none" if defaults.rating_above is None else f"{defaults.rating_above:g}"
     group = sub.add_argument_group("filters, in this order; the card tells what each removed")
     group.add_argument(
         "--skip-bad", action="store_true", help="leave lines out that cannot be used, and count them in the card"
     )
-    group.add_argument(
-        "--rating-above",
-        metavar="R",
-        type=rating,
-        default=defaults.rating_above,
-        help=f"keep ratings above R, or 'none' to keep all (default: {above})",
-    )
+    if defaults.min_weight is None:
+        above = "none" if defaults.rating_above is None else f"{defaults.rating_above:g}"
+        group.add_argument(
+            "--rating-above",
+            metavar="R",
+            type=rating,
+            default=defaults.rating_above,
+            help=f"keep ratings above R, or 'none' to keep all (default: {above})",
+        )
+    else:
+        group.add_argument(
+            "--min-weight",
+            metavar="W",
+            type=rating,
+            default=defaults.min_weight,
+            help="keep interactions that weigh at least W, or 'none' to keep all (default: %(default)g)",
+        )
     for who in ("user", "item"):
         group.add_argument(
             f"--min-{who}",
@@ -126,7 +138,7 @@ def add_filters(sub: argparse.ArgumentParser, defaults: Filters) -> None:
 
 
 def rating(word: str) -> float | None:
-    """The bound of a rating."""
+    """The bound of a rating or a weight."""
     if word == "none":
         return None
     try:
@@ -178,11 +190,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def convert(args: argparse.Namespace) -> int:
     """Read, write, and tell what is there now."""
     words = recipe(args)
-    atomic.check_out(args.out, args.overwrite, atomic.made_by(words, args.out))  # before anything is fetched or read
+    looks = getattr(args, "dry_run", False)
+    if not looks:  # before anything is fetched or read
+        atomic.check_out(args.out, args.overwrite, atomic.made_by(words, args.out))
     dataset = args.source.read(args, Reader(getattr(args, "skip_bad", False)))
     if args.source.FILTERS:
-        chosen = {"rating_above": args.rating_above, "min_user": args.min_user, "min_item": args.min_item}
+        chosen = {name: getattr(args, name) for name in BOUNDS if hasattr(args, name)}
         dataset = replace(dataset, filters=replace(args.source.FILTERS, **chosen))
+    if looks:
+        print(preview.of(dataset))
+        return 0
     summary = atomic.write(dataset, args.out, words, args.overwrite)
     if summary is None:
         print(f"{args.out} holds this very dataset already; --overwrite makes it anew.")

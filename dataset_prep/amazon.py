@@ -6,8 +6,10 @@ from pathlib import Path
 
 from dataset_prep import registry
 from dataset_prep.download import fetch
-from dataset_prep.lines import Reader, Record, first_record, joined, number, raw_id, unix_seconds
-from dataset_prep.tables import ITEM, RATING, TIME, USER, Dataset, Filters, Row, Table
+from dataset_prep.lines import Reader, first_record
+from dataset_prep.records import Record, joined, number, raw_id
+from dataset_prep.tables import ITEM, RATING, TIME, UNIX_TIME, USER, Dataset, Filters, Row, Table
+from dataset_prep.times import unix_seconds
 from recbole_cllm4rec.errors import UserError, suggestion
 
 NAME = "amazon"
@@ -33,7 +35,6 @@ examples:
 names for --download:
 """ + "\n".join(f"  {name}" for name in registry.AMAZON)
 FILTERS = Filters(rating_above=3, min_user=5, min_item=5)
-FACTS = "# Unix seconds.\nTIME_FIELD: timestamp\n"
 
 # Fields of a record by what they are, those of 2014 and 2018 and those of 2023.
 REVIEW = {
@@ -112,7 +113,7 @@ def read(args: argparse.Namespace, reader: Reader) -> Dataset:
             (ITEM, *(f"{name}:token_seq" for name in args.item_text)),
             reader.rows(meta, _product(item, args.item_text)),
         )
-    return Dataset(tables, FACTS, (reviews, meta) if meta else (reviews,), left_out=reader.left_out)
+    return Dataset(tables, UNIX_TIME, (reviews, meta) if meta else (reviews,), left_out=reader.left_out)
 
 
 def _files(args: argparse.Namespace) -> tuple[Path, Path | None]:

@@ -123,6 +123,7 @@ def card(name: str, dataset: Dataset, origin: Origin, summary: Summary) -> str:
     ]
     if summary.span:
         lines.append(f"\nInteractions from {summary.span[0]} to {summary.span[1]} (UTC).")
+    lines += [f"\n{note}" for note in dataset.notes]
     if summary.steps:
         header = ["filter", "removed", "interactions", "users", "items"]
         lines += ["\n## Filters\n", *_markdown(header, _removed(summary.steps))]
@@ -134,7 +135,6 @@ def card(name: str, dataset: Dataset, origin: Origin, summary: Summary) -> str:
             *skipped,
             "\n## Text\n\nLengths are in words, over the rows that have text.\n",
             *_markdown(["field", "rows", "with text", "share", *QUANTILES], text),
-            *(f"\n{note}" for note in dataset.notes),
             f"\n## Origin\n\n    {origin.command}\n",
             *_markdown(["source", "sha256"], origin.digests.items()),
             "",

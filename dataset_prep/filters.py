@@ -37,16 +37,20 @@ def apply(db: duckdb.DuckDBPyConnection, filters: Filters) -> list[Step]:
         "CREATE TABLE pairs AS SELECT n, u, i, rating, time FROM ids JOIN users USING (user_id) JOIN items USING "
         "(item_id) WHERE ending = 'inter'"
     )
-    steps = [_step(db, "as read", None)]
+    bound = "--rating-above" if filters.min_weight is None else "--min-weight"
+    steps = [_step(db, "as read", None, bound)]
     if filters.rating_above is not None:
         _keep(db, f"SELECT * FROM pairs WHERE rating > {float(filters.rating_above)!r}")
-        steps.append(_step(db, f"rating above {filters.rating_above:g}", steps[-1]))
+        steps.append(_step(db, f"rating above {filters.rating_above:g}", steps[-1], bound))
+    if filters.min_weight is not None:
+        _keep(db, f"SELECT * FROM pairs WHERE rating >= {float(filters.min_weight)!r}")
+        steps.append(_step(db, f"weight of at least {filters.min_weight:g}", steps[-1], bound))
     _keep(db, f"SELECT u, i, arg_min(n, {ORDER[filters.keep]}) AS n FROM pairs GROUP BY u, i")
-    steps.append(_step(db, f"one interaction a pair, the {filters.keep}", steps[-1]))
+    steps.append(_step(db, f"one interaction a pair, the {filters.keep}", steps[-1], bound))
     if max(filters.min_user, filters.min_item) > 1:
         rounds = _core(db, filters)
         name = f"at least {filters.min_user} a user, {filters.min_item} an item, in {rounds} rounds"
-        steps.append(_step(db, name, steps[-1]))
+        steps.append(_step(db, name, steps[-1], bound))
     return steps
 
 
@@ -77,7 +81,7 @@ def scalar(db: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(found[0])
 
 
-def _step(db: duckdb.DuckDBPyConnection, name: str, before: Step | None) -> Step:
+def _step(db: duckdb.DuckDBPyConnection, name: str, before: Step | None, bound: str) -> Step:
     distinct = [scalar(db, f"SELECT count(*) FROM (SELECT DISTINCT {code} FROM pairs)") for code in "ui"]
     step = Step(name, _count(db), *distinct)
     if not step.interactions and before is None:
@@ -85,6 +89,6 @@ def _step(db: duckdb.DuckDBPyConnection, name: str, before: Step | None) -> Step
     if not step.interactions and before is not None:
         raise UserError(
             f"nothing is left: the filter '{name}' took the last {before.interactions:,} interactions (of "
-            f"{before.users:,} users with {before.items:,} items); loosen --rating-above, --min-user or --min-item"
+            f"{before.users:,} users with {before.items:,} items); loosen {bound}, --min-user or --min-item"
         )
     return step

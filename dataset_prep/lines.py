@@ -1,58 +1,23 @@
-"""Raw files of one record a line, compressed or not, in a zip or not: read with an eye on every line.
+"""Raw files of one record a line, compressed or not, in a zip or not: read with an eye on every line."""
 
-A line is JSON or a Python literal, unless the caller knows better.
-"""
-
-import ast
 import gzip
-import json
-import math
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from tqdm import tqdm
 
+from dataset_prep.records import BadRecordError, Record, parse
 from dataset_prep.tables import Row
 from recbole_cllm4rec.errors import UserError
 
-Record: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 File: TypeAlias = Path | zipfile.Path
-
-MILLISECONDS = 1e11  # as seconds the year 5138, as milliseconds 1973
-LATEST = 1e14  # as milliseconds the year 5138
-
-
-class BadRecordError(Exception):
-    """What is wrong with a record; who reads the file adds where it stands."""
-
-
-def parse(line: bytes) -> Record:
-    """The record of one line: a JSON object or, in the oldest releases, a Python dictionary of literals."""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRecordError(f"not UTF-8 ({error.reason} at byte {error.start})") from None
-    try:
-        record = json.loads(text)
-    except ValueError as error:
-        record = _literal(text, error)
-    except RecursionError:
-        raise BadRecordError("nested too deeply") from None
-    if not isinstance(record, dict):
-        raise BadRecordError("not a record, which stands in braces")
-    if b"\\ud" in line.lower() or b"\\U" in line:  # half of a surrogate pair is a legal escape, but no text
-        try:
-            json.dumps(record, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise BadRecordError("half of a surrogate pair, which is no character") from None
-        except (TypeError, ValueError):
-            raise BadRecordError("holds what JSON cannot") from None
-    return record
+Found: TypeAlias = tuple[int, bytes, T | BadRecordError]
+"""The number of a line, the line, and what it holds or what is wrong with it."""
 
 
 class Reader:
@@ -63,18 +28,17 @@ class Reader:
         self.left_out: Counter[str] = Counter()
         """Number of lines left out, by name of the file."""
 
-    def rows(
-        self, path: File, convert: Callable[[Record], Row], parse: Callable[[bytes], Record] = parse, header: int = 0
-    ) -> Iterator[Row]:
-        """A row for every record of the file, in order, its first lines, as many as ``header`` says, left out.
+    def rows(self, path: File, convert: Callable[[Record], Row]) -> Iterator[Row]:
+        """A row for every line of JSON or of a Python literal, in order; see :meth:`judge`."""
+        return self.judge(path, records(path), convert)
 
-        ``parse`` and ``convert`` raise BadRecordError for a line that is no record, and for a record without a row.
-        """
-        for number, line in numbered(path):
-            if number <= header:
-                continue
+    def judge(self, path: File, found: Iterable[Found[T]], convert: Callable[[T], Row]) -> Iterator[Row]:
+        """A row for every record that was found, in order. ``convert`` raises BadRecordError for one without a row."""
+        for number, line, record in found:
             try:
-                yield convert(parse(line))
+                if isinstance(record, BadRecordError):
+                    raise record
+                yield convert(record)
             except BadRecordError as error:
                 if not self.skip_bad:
                     shown = line.decode("utf-8", "backslashreplace").strip()[:80]
@@ -84,21 +48,27 @@ class Reader:
                 self.left_out[path.name] += 1
 
 
-def first_record(path: Path) -> Record:
-    """The first line that is a record, of which a file's format is told. Raises UserError where there is none."""
-    for number, line in numbered(path):
+def records(path: File, number: Callable[[str], Any] | None = None) -> Iterator[Found[Record]]:
+    """What the lines of a file hold, those left out that are blank; ``number`` as in :func:`parse`."""
+    for place, line in numbered(path):
         try:
-            return parse(line)
+            yield place, line, parse(line, number)
         except BadRecordError as error:
-            if number >= 100:
-                raise UserError(
-                    f"{path}: none of its first lines is a record ({error}); is it the right file?"
-                ) from None
+            yield place, line, error
+
+
+def first_record(path: File) -> Record:
+    """The first line that is a record, of which a file's format is told. Raises UserError where there is none."""
+    for number, _, record in records(path):
+        if not isinstance(record, BadRecordError):
+            return record
+        if number >= 100:
+            raise UserError(f"{path}: none of its first lines is a record ({record}); is it the right file?")
     raise UserError(f"{path} holds no record: it is empty, or not a file of JSON lines")
 
 
-def numbered(path: File) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1, under a progress bar after five seconds.
+def numbered(path: File, blank: bool = False) -> Iterator[tuple[int, bytes]]:
+    """The lines, without those that are blank unless asked for, numbered from 1, under a bar after five seconds.
 
     A file is taken for gzip by its first bytes, not by its name. Raises UserError if it is missing or damaged.
     """
@@ -115,7 +85,7 @@ def numbered(path: File) -> Iterator[tuple[int, bytes]]:
             for number, line in enumerate(gzip.GzipFile(fileobj=raw) if packed else raw, start=1):
                 if number % 4096 == 0:
                     bar.update(raw.tell() - bar.n)
-                if not line.isspace():
+                if blank or not line.isspace():
                     yield number, line
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path} is not a file; give the path of one") from None
@@ -125,82 +95,3 @@ def numbered(path: File) -> Iterator[tuple[int, bytes]]:
 
 def _size(path: File) -> int:
     return path.root.getinfo(path.at).file_size if isinstance(path, zipfile.Path) else path.stat().st_size
-
-
-def _literal(text: str, error: ValueError) -> object:
-    """The Python literal of a line that is not JSON, for the reason given by ``error``."""
-    if not text.lstrip().startswith("{'"):
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise BadRecordError(f"not JSON ({reason})")
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        raise BadRecordError("neither JSON nor a Python literal") from None
-
-
-def raw_id(record: Record, key: str) -> str:
-    """An id, which is not empty and fits one field of one line."""
-    value = record.get(key)
-    if value is None or value == "":
-        raise BadRecordError(f"no {key}")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise BadRecordError(f"{key} is {_short(value)}, not an id")
-    if "\t" in value or "\n" in value or "\r" in value:
-        raise BadRecordError(f"{key} is {_short(value)}, which holds a tab or a line break")
-    if value == "[PAD]":
-        raise BadRecordError(f"{key} is '[PAD]', which RecBole keeps for no id at all")
-    return value
-
-
-def number(record: Record, key: str) -> float:
-    """A finite number."""
-    value = record.get(key)
-    if value is None:
-        raise BadRecordError(f"no {key}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadRecordError(f"{key} is {_short(value)}, not a number")
-    return value
-
-
-def unix_seconds(record: Record, key: str) -> float:
-    """A time in seconds since 1970; milliseconds are told by their size."""
-    value = number(record, key)
-    if not 0 <= value < LATEST:
-        raise BadRecordError(f"{key} is {_short(value)}, not a unix time in seconds or milliseconds")
-    return value / 1000 if value >= MILLISECONDS else value
-
-
-def iso_seconds(record: Record, key: str) -> float:
-    """A date or a moment as "2018-07-07 22:09:11", in UTC unless it names a zone, in seconds since 1970."""
-    value = record.get(key)
-    if value is None:
-        raise BadRecordError(f"no {key}")
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise BadRecordError(f"{key} is {_short(value)}, not a date") from None
-    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if seconds < 0:
-        raise BadRecordError(f"{key} is {_short(value)}, before 1970")
-    return seconds
-
-
-def joined(value: Any, glue: str) -> str:
-    """A text as it stands, the parts of a list joined; lists in a list, such as paths of categories, by semicolons."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        parts = [joined(part, glue) for part in value]
-        nested = any(isinstance(part, list) for part in value)
-        return ("; " if nested else glue).join(part for part in parts if part)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise BadRecordError(f"{str(value)[:40]!r} is no text")
-
-
-def _short(value: object) -> str:
-    return repr(value)[:40]

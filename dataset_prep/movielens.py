@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dataset_prep.lines import BadRecordError, File, Reader, Record, number, raw_id, unix_seconds
-from dataset_prep.sheets import Sheet, between, csv_sheet
-from dataset_prep.tables import ITEM, RATING, TIME, USER, Dataset, Filters, Row, Table
-from recbole_cllm4rec.errors import UserError
+from dataset_prep.lines import File, Reader
+from dataset_prep.records import BadRecordError, number, raw_id
+from dataset_prep.sheets import Sheet, Strings, bare_sheet, open_sheet
+from dataset_prep.tables import ITEM, RATING, TIME, UNIX_TIME, USER, Dataset, Filters, Row, Table
+from dataset_prep.times import unix_seconds
+from recbole_cllm4rec.errors import UserError, suggestion
 
 NAME = "movielens"
 SUMMARY = "MovieLens, any release from 100K to 32M and latest"
@@ -42,7 +44,6 @@ examples:
   python -m dataset_prep movielens ml-100k.zip --rating-above none --out dataset/movielens-100k
 """
 FILTERS = Filters(rating_above=3, min_user=5, min_item=5)
-FACTS = "# Unix seconds.\nTIME_FIELD: timestamp\n"
 OF_USERS = """\
 # How the columns of a user make one text; those of a movie follow one another.
 text_template: {user: "A user of age {age} and gender {gender} whose occupation is {occupation}."}
@@ -117,7 +118,7 @@ def read(args: argparse.Namespace, reader: Reader) -> Dataset:
         tables["user"] = Table(headers, users.rows(reader, _user_of_100k if release.users == "u.user" else _user))
     found = (ratings, movies, users, tags)
     unpacked = tuple(sheet.path for sheet in found if sheet and isinstance(sheet.path, Path))
-    facts = FACTS + (OF_USERS if users else "")
+    facts = UNIX_TIME + (OF_USERS if users else "")
     return Dataset(tables, facts, unpacked or (args.raw_data,), left_out=reader.left_out, notes=notes)
 
 
@@ -152,37 +153,52 @@ def _sheets(home: File, release: Release) -> tuple[Sheet, Sheet, Sheet | None, S
     if not there[release.movies]:
         raise UserError(f"{home} lacks {release.movies}, which {release.ratings} needs beside it")
     ratings, movies, users, tags = (home / name for name in release)
-    numbers = ("rating", "timestamp")
     if release.movies == "movies.csv":
         return (
-            csv_sheet(ratings, RATING_COLUMNS, numbers),
-            csv_sheet(movies, MOVIE_COLUMNS),
+            _headed(ratings, RATING_COLUMNS),
+            _headed(movies, MOVIE_COLUMNS),
             None,
-            csv_sheet(tags, TAG_COLUMNS) if there[release.tags] else None,
+            _headed(tags, TAG_COLUMNS) if there[release.tags] else None,
         )
     if release.movies == "u.item":
-        bars = between("|")
         columns = ("movieId", "title", "released", "video", "url", "unknown", *GENRES)
         person = ("userId", "age", "gender", "occupation", "zip")
         return (
-            Sheet(ratings, RATING_COLUMNS, between("\t"), numbers),
-            Sheet(movies, columns, bars, latin=True),
-            Sheet(users, person, bars, latin=True) if there[release.users] else None,
+            bare_sheet(ratings, RATING_COLUMNS, "\t"),
+            bare_sheet(movies, columns, "|", latin=True),
+            bare_sheet(users, person, "|", latin=True) if there[release.users] else None,
             None,
         )
-    colons = between("::")  # 1M is in Latin-1, 10M in UTF-8
-    person = ("userId", "gender", "age", "occupation", "zip")
+    person = ("userId", "gender", "age", "occupation", "zip")  # 1M is in Latin-1, 10M in UTF-8
     return (
-        Sheet(ratings, RATING_COLUMNS, colons, numbers),
-        Sheet(movies, MOVIE_COLUMNS, colons, latin=True),
-        Sheet(users, person, colons, latin=True) if there[release.users] else None,
-        Sheet(tags, TAG_COLUMNS, colons) if there[release.tags] else None,
+        bare_sheet(ratings, RATING_COLUMNS, "::"),
+        bare_sheet(movies, MOVIE_COLUMNS, "::", latin=True),
+        bare_sheet(users, person, "::", latin=True) if there[release.users] else None,
+        bare_sheet(tags, TAG_COLUMNS, "::") if there[release.tags] else None,
     )
 
 
-def _rating(record: Record) -> Row:
+def _headed(path: File, needed: tuple[str, ...]) -> Sheet:
+    """The CSV file with its header. Raises UserError where that lacks one of the columns ``needed``."""
+    sheet = open_sheet(path)
+    for column in needed:
+        if column not in sheet.columns:
+            near = suggestion(column, [other for other in sheet.columns if other not in needed])
+            raise UserError(f"{path}: the header lacks {column!r}; it must name each of {', '.join(needed)}{near}")
+    return sheet
+
+
+def _rating(record: Strings) -> Row:
     user, movie = raw_id(record, "userId"), raw_id(record, "movieId")
-    return user, movie, number(record, "rating"), unix_seconds(record, "timestamp")
+    told = {name: _float(record, name) for name in ("rating", "timestamp")}
+    return user, movie, number(told, "rating"), unix_seconds(told, "timestamp")
+
+
+def _float(record: Strings, name: str) -> float:
+    try:
+        return float(record[name])
+    except ValueError:
+        raise BadRecordError(f"{name} is {record[name][:40]!r}, not a number") from None
 
 
 def _movies(movies: Sheet, tags: Sheet | None, least: int, reader: Reader, notes: list[str]) -> Iterator[Row]:
@@ -192,7 +208,7 @@ def _movies(movies: Sheet, tags: Sheet | None, least: int, reader: Reader, notes
         yield row if of_movie is None else (*row, of_movie.get(str(row[0]), ""))
 
 
-def _movie(record: Record) -> Row:
+def _movie(record: Strings) -> Row:
     listed = record.get("genres")
     genres = [name for name in GENRES if record[name] == "1"] if listed is None else listed.split("|")
     title, year = split_title(record["title"])
@@ -205,11 +221,11 @@ def split_title(title: str) -> tuple[str, str]:
     return (found[1].strip(), found[2].strip()) if found else (title.strip(), "")
 
 
-def _user_of_100k(record: Record) -> Row:
+def _user_of_100k(record: Strings) -> Row:
     return raw_id(record, "userId"), record["age"], record["gender"], record["occupation"]
 
 
-def _user(record: Record) -> Row:
+def _user(record: Strings) -> Row:
     age, occupation = record["age"], record["occupation"]
     if age not in AGES:
         raise BadRecordError(f"age is {age[:40]!r}, not among {', '.join(AGES)}")
@@ -241,5 +257,5 @@ def read_tags(sheet: Sheet, least: int, reader: Reader, notes: list[str]) -> dic
     return {str(movie): ", ".join(tags) for movie, tags in kept.groupby("movie", sort=False)["tag"]}
 
 
-def _tag(record: Record) -> Row:
+def _tag(record: Strings) -> Row:
     return raw_id(record, "movieId"), " ".join(record["tag"].lower().split()), raw_id(record, "userId")

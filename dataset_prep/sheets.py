@@ -1,82 +1,140 @@
-"""Files whose lines are fields between separators, in the order of their columns."""
+"""Files of records whose values are text: CSV, TSV, JSON lines, compressed or not, in a zip or not, and Parquet.
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+A value is the string that stands there: none is taken for a number, a date or a missing value.
+"""
 
-from dataset_prep.lines import BadRecordError, File, Reader, Record, numbered
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal, TypeAlias
+
+from dataset_prep import parquet
+from dataset_prep.cells import cells_of
+from dataset_prep.lines import File, Found, Reader, records
+from dataset_prep.records import BadRecordError, joined
 from dataset_prep.tables import Row
-from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.errors import UserError
 
-Cut = Callable[[str], list[str]]
-"""The fields of a line, which has lost its line break."""
+Strings: TypeAlias = dict[str, str]
+Quotes: TypeAlias = Literal["csv", "none"]
+
+KINDS = {".csv": "CSV", ".tsv": "TSV", ".jsonl": "JSON", ".ndjson": "JSON", ".json": "JSON", ".parquet": "Parquet"}
+DELIMITERS = ",;\t|"  # of CSV; the first is the one that a header of one column has
+SAMPLE = 100  # records of which the columns of JSON lines are told
 
 
-class Sheet(NamedTuple):
-    """A file of a record a line. Of a ``latin`` one, lines that are not UTF-8 are Latin-1."""
+@dataclass(frozen=True)
+class Sheet:
+    """A file of records; ``quoted`` and ``latin`` as in :func:`cells_of`."""
 
     path: File
+    kind: str
     columns: tuple[str, ...]
-    cut: Cut
-    numbers: tuple[str, ...] = ()
+    delimiter: str = ","
+    quoted: bool = False
+    headed: bool = True
+    """Whether the first record names the columns."""
     latin: bool = False
-    header: int = 0
-    """Number of lines above the records."""
 
-    def rows(self, reader: Reader, convert: Callable[[Record], Row]) -> Iterator[Row]:
-        """A row for every record, its cells strings but for those of ``numbers``; see :meth:`Reader.rows`."""
-        return reader.rows(self.path, convert, self.parse, self.header)
+    @property
+    def layout(self) -> str:
+        """What the file was taken for, in words."""
+        if self.kind not in ("CSV", "TSV"):
+            return "JSON lines" if self.kind == "JSON" else self.kind
+        name = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[self.delimiter]
+        return f"cells between {name}, {'maybe in quotes' if self.quoted else 'quotes are characters'}"
 
-    def parse(self, line: bytes) -> Record:
-        """The record of a line."""
-        cells = self.cut(self._decode(line.rstrip(b"\r\n")))
-        if len(cells) != len(self.columns):
-            raise BadRecordError(f"{len(cells)} fields, not the {len(self.columns)} of {', '.join(self.columns[:4])}")
-        record: Record = dict(zip(self.columns, cells, strict=True))
-        for name in self.numbers:
-            try:
-                record[name] = float(record[name])
-            except ValueError:
-                raise BadRecordError(f"{name} is {record[name][:40]!r}, not a number") from None
-        return record
+    def rows(self, reader: Reader, convert: Callable[[Strings], Row]) -> Iterator[Row]:
+        """A row for every record, in order. ``convert`` raises BadRecordError for a record without one."""
+        return reader.judge(self.path, self._found(), convert)
 
-    def _decode(self, line: bytes) -> str:
+    def sample(self) -> list[Strings]:
+        """The first records that can be read."""
+        some = islice(self._found(), SAMPLE)
+        return [record for _, _, record in some if not isinstance(record, BadRecordError)]
+
+    def _found(self) -> Iterator[Found[Strings]]:
+        match self.kind:
+            case "JSON":
+                return _json(self.path)
+            case "Parquet":
+                return parquet.rows(self.path, self.columns)
+        return _named(cells_of(self.path, self.delimiter, self.quoted, self.latin), self.columns, self.headed)
+
+
+def open_sheet(path: File, quotes: Quotes | None = None) -> Sheet:
+    """The file and its columns; ``quotes`` is told by the kind of file if not given.
+
+    Raises UserError for a file that is missing, of another kind, or without a header.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = KINDS.get(next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), ""))
+    if kind is None:
+        legal = ", ".join(KINDS)
+        raise UserError(f"{path}: its name does not tell what it is; legal are {legal}, all but the last also with .gz")
+    if kind == "JSON":
+        first = [record for _, _, record in islice(_json(path), SAMPLE) if isinstance(record, dict)]
+        if not first:
+            raise UserError(f"{path}: none of its first lines is a record, which stands in braces; is it JSON lines?")
+        return Sheet(path, kind, tuple(dict.fromkeys(key for record in first for key in record)))
+    if kind == "Parquet":
+        return Sheet(path, kind, tuple(parquet.types_of(path)))
+    quoted = quotes == "csv" if quotes else kind == "CSV"
+    delimiter, header = _header(path, DELIMITERS if kind == "CSV" else "\t", quoted)
+    if again := [name for place, name in enumerate(header) if name and name in header[:place]]:
+        raise UserError(f"{path}, line 1: the column {again[0]!r} appears twice; rename one")
+    if not quoted and header[0].startswith('"'):
+        raise UserError(f"{path}, line 1: the names of columns stand in quotes; add --quotes csv if cells do so too")
+    return Sheet(path, kind, tuple(header), delimiter, quoted)
+
+
+def bare_sheet(path: File, columns: tuple[str, ...], delimiter: str, latin: bool = False) -> Sheet:
+    """A file without a header, whose cells hold no delimiter, which may be of several characters."""
+    return Sheet(path, "text", columns, delimiter, headed=False, latin=latin)
+
+
+def _header(path: File, delimiters: str, quoted: bool) -> tuple[str, list[str]]:
+    """The delimiter that cuts the most names of columns, and these; with a wrong one quotes may not make sense."""
+    found: dict[str, list[str]] = {}
+    faults: list[UserError] = []
+    for delimiter in delimiters:
         try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            if self.latin:
-                return line.decode("latin-1")
-            raise BadRecordError(f"not UTF-8 ({error.reason} at byte {error.start})") from None
+            found[delimiter] = _names(path, delimiter, quoted)
+        except UserError as error:
+            faults.append(error)
+    if not found:
+        raise faults[0]
+    return max(found.items(), key=lambda pair: len(pair[1]))
 
 
-def between(separator: str) -> Cut:
-    """Cuts at a separator that no field holds."""
-    return lambda line: line.split(separator)
+def _names(path: File, delimiter: str, quoted: bool) -> list[str]:
+    for number, _, cells in cells_of(path, delimiter, quoted):
+        if isinstance(cells, BadRecordError):
+            raise UserError(f"{path}, line {number}: {cells}; the first line must name the columns")
+        return cells
+    raise UserError(f"{path} is empty; its first line must name the columns")
 
 
-def commas(line: str) -> list[str]:
-    """Cuts a line of CSV, in which fields that hold a comma or a quote stand in quotes."""
-    if '"' not in line:
-        return line.split(",")
-    try:
-        (fields,) = csv.reader([line], strict=True)
-    except csv.Error as error:
-        raise BadRecordError(f"not CSV ({error})") from None
-    return fields
+def _named(found: Iterator[Found[list[str]]], columns: tuple[str, ...], headed: bool) -> Iterator[Found[Strings]]:
+    """The records by their columns, without the header, which is the first."""
+    for number, line, cells in islice(found, int(headed), None):
+        if isinstance(cells, BadRecordError):
+            yield number, line, cells
+        elif len(cells) != len(columns):
+            listed = ", ".join(columns[:4])
+            yield number, line, BadRecordError(f"{len(cells)} cells, not the {len(columns)} of {listed}")
+        else:
+            yield number, line, dict(zip(columns, cells, strict=True))
 
 
-def csv_sheet(path: File, needed: Sequence[str], numbers: tuple[str, ...] = ()) -> Sheet:
-    """The sheet of a CSV file under a header. Raises UserError where that lacks one of the columns ``needed``."""
-    number, line = next(numbered(path), (1, b""))
-    try:
-        columns = commas(line.decode("utf-8-sig").rstrip("\r\n"))
-    except (UnicodeDecodeError, BadRecordError):
-        columns = []
-    for column in needed:
-        if columns.count(column) != 1:
-            fault = "repeats" if column in columns else "lacks"
-            near = suggestion(column, [other for other in columns if other not in needed])
-            raise UserError(
-                f"{path}, line {number}: the header {fault} {column!r}; it must name each of {', '.join(needed)}{near}"
-            )
-    return Sheet(path, tuple(columns), commas, numbers, header=number)
+def _json(path: File) -> Iterator[Found[Strings]]:
+    for number, line, record in records(path, str):
+        if isinstance(record, BadRecordError):
+            yield number, line, record
+        else:
+            yield number, line, {key: joined(value, ", ", _dumped) for key, value in record.items()}
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

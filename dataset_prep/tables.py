@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import pandas as pd
 
 USER, ITEM, RATING, TIME = "user_id:token", "item_id:token", "rating:float", "timestamp:float"
+UNIX_TIME = "# Unix seconds.\nTIME_FIELD: timestamp\n"  # a dataset's facts where its rows have this column
 
 Cell: TypeAlias = str | float | None
 Row: TypeAlias = Sequence[Cell]
@@ -39,12 +40,14 @@ class Table:
 class Filters:
     """Which interactions stay; applied in the order of the fields.
 
-    ``keep`` says which of several interactions of one pair stays: the first in time, the last, or the one of the
-    highest rating (of these, the first). Users and items with fewer than ``min_user`` and ``min_item`` interactions go,
-    again and again until none is left to go.
+    ``min_weight`` is the least of what a source with weights in place of ratings has in their column. ``keep`` says
+    which of several interactions of one pair stays: the first in time, the last, or the one of the highest rating (of
+    these, the first). Users and items with fewer than ``min_user`` and ``min_item`` interactions go, again and again
+    until none is left to go.
     """
 
     rating_above: float | None = None
+    min_weight: float | None = None
     keep: Literal["first", "last", "highest"] = "first"
     min_user: int = 0
     min_item: int = 0

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset_prep.lines import BadRecordError, Reader, Record, first_record, iso_seconds, joined, number, raw_id
-from dataset_prep.tables import ITEM, RATING, TIME, USER, Dataset, Filters, Row, Table
+from dataset_prep.lines import Reader, first_record
+from dataset_prep.records import BadRecordError, Record, joined, number, raw_id
+from dataset_prep.tables import ITEM, RATING, TIME, UNIX_TIME, USER, Dataset, Filters, Row, Table
+from dataset_prep.times import iso_seconds
 from recbole_cllm4rec.errors import UserError
 
 NAME = "yelp"
@@ -34,7 +36,6 @@ examples:
   python -m dataset_prep yelp yelp_dataset --min-user 20 --min-item 20 --out dataset/yelp-20
 """
 FILTERS = Filters(rating_above=3, min_user=5, min_item=5)
-FACTS = "# Unix seconds.\nTIME_FIELD: timestamp\n"
 TEMPLATE = """\
 # How the columns of a user make one text; those of a business follow one another.
 text_template: {user: "{name}, on Yelp since {since}."}
@@ -61,9 +62,9 @@ def read(args: argparse.Namespace, reader: Reader) -> Dataset:
         ),
     }
     if people is None:
-        return Dataset(tables, FACTS, (reviews, businesses), left_out=reader.left_out)
+        return Dataset(tables, UNIX_TIME, (reviews, businesses), left_out=reader.left_out)
     tables["user"] = Table((USER, "name:token_seq", "since:token_seq"), reader.rows(people, _person))
-    return Dataset(tables, FACTS + TEMPLATE, (reviews, businesses, people), left_out=reader.left_out)
+    return Dataset(tables, UNIX_TIME + TEMPLATE, (reviews, businesses, people), left_out=reader.left_out)
 
 
 def _files(folder: Path) -> tuple[Path, Path, Path | None]:

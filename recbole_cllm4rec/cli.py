@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 from recbole_cllm4rec.cmdline import parse
@@ -15,6 +16,7 @@ usage: python run_recbole.py --model=MODEL --dataset=DATASET [--config_files='a.
        python run_recbole.py --models=A,B,C --dataset=DATASET [--seeds=N] [--reference=A] [--KEY=VALUE …]
        python run_recbole.py --model=MODEL --dataset=DATASET --audit
        python run_recbole.py --model=MODEL --dataset=DATASET --tune[=SPACE] [--trials=N]
+       python run_recbole.py --recommend=results/DATASET/RUN.json --out=FILE.csv [--k=20]
 
 Train a model, test it on the full item set, print its row, and write results/DATASET/MODEL-SEED.json.
 
@@ -27,6 +29,8 @@ Train a model, test it on the full item set, print its row, and write results/DA
   --audit     look for leaks of held-out interactions in everything this model reads, and train nothing
   --tune      choose hyper-parameters on validation, from a yaml or a RecBole file (properties/tuning/MODEL.yaml)
   --trials    points to try (30)
+  --recommend write the k best items of every user, by raw ids, with the model of a finished run; what a user has is
+              left out
   --dataset   ml-100k comes with RecBole; others are folders of atomic files, dataset/DATASET
               (from raw files: python -m dataset_prep --help)
   --KEY       any option of RecBole or of the model, typed as in YAML; --a.b=c sets one entry of a dictionary.
@@ -37,6 +41,7 @@ examples:
   python run_recbole.py --model=CLLM4Rec --dataset=amazon-beauty --backbone=minilm --seed=1
   python run_recbole.py --models=CLLM4Rec,CLLM4Rec:LLM-CF,MultiVAE,EASE --dataset=ml-100k --seeds=5
   python run_recbole.py --model=EASE --dataset=ml-100k --reg_weight=500
+  python run_recbole.py --recommend=results/ml-100k/CLLM4Rec-2020.json --out=for_users.csv
 """
 
 
@@ -62,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> None:
     options = parse(argv)
+    if "recommend" in options:
+        _recommend(options)
+        return
     commands = {"models": _compare, "audit": _audit, "tune": _tune}
     asked = [name for name in commands if name in options]
     if len(asked) > 1:
@@ -129,6 +137,21 @@ def _resuming(argv: Sequence[str]) -> list[str]:
 
 def _command(argv: Sequence[str]) -> str:
     return f"python run_recbole.py {shlex.join(argv)}"
+
+
+def _recommend(options: dict[str, Any]) -> None:
+    """The run brings its model, its data and all its options."""
+    run, out, k = options.pop("recommend"), options.pop("out", None), _count(options, "k", 20)
+    if options:
+        legal = f"--{next(iter(options))} is no option of --recommend: legal are --k and --out"
+        raise UserError(f"{legal}, as the rest is that of the run")
+    if not isinstance(run, str) or not isinstance(out, str):
+        missing = "--out" if isinstance(run, str) else "the run"
+        raise UserError(f"{missing} is missing: --recommend=results/DATASET/RUN.json --out=FILE.csv")
+    from recbole_cllm4rec.recommending import recommend
+
+    rows = recommend(Path(run if run.endswith(".json") else f"{run}.json"), k, Path(out))
+    print(f"{out}: {rows:,} recommendations")
 
 
 def _count(options: dict[str, Any], key: str, default: int) -> int:

@@ -79,7 +79,7 @@ def trusted_checkpoints() -> None:
     """
     for name in _CHECKPOINT_READERS:
         if module := sys.modules.get(name):
-            _overlay(module, "torch", load=_load)
+            _overlay(module, "torch", load=load_checkpoint)
 
 
 def trust(folder: str | Path) -> None:
@@ -169,7 +169,8 @@ def _overlay(importer: Any, module: str, **names: Any) -> None:
         setattr(importer, module, _Overlay(seen, **names))
 
 
-def _load(file: Any, *args: Any, **options: Any) -> Any:
+def load_checkpoint(file: Any, *args: Any, **options: Any) -> Any:
+    """``torch.load``, which trusts files in folders that :func:`trust` was told; :class:`UserError` for others."""
     path = Path(file).resolve()
     if any(path.is_relative_to(folder) for folder in _TRUSTED):
         return torch.load(file, *args, **{**options, "weights_only": False})

@@ -91,6 +91,7 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "split": fitted.parts.fingerprints,
         "history_mask": config["history_mask"],
         "backbone": _backbone(fitted.model, config),
+        "weights": str(fitted.trainer.saved_model_file),
         "parameters": _parameters(fitted.model),
         "seconds": fitted.seconds,
         "peak_memory_gib": peak_memory(config["device"]),
@@ -98,7 +99,6 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "versions": versions(),
         "commit": commit(),
         "history": fitted.history,
-        "weights": fitted.trainer.saved_model_file,
         "config_hash": config.digest(),
         "config": config.effective(),
     }

@@ -24,13 +24,15 @@ from recbole_cllm4rec.model.head import PooledHead
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
 from recbole_cllm4rec.model.prior import HistoryPrior
-from recbole_cllm4rec.model.ranking import Ranking
+from recbole_cllm4rec.model.ranking import Ranking, best_of
 from recbole_cllm4rec.model.sampling import sample_items, sampling_stream
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
 from recbole_cllm4rec.options import read_options
 
 USERS_AT_ONCE = 4096
 """Users that are read before they are ranked, so that a batch holds histories of like length."""
+SCORES = 2**25
+"""Scores held at once where a prior makes all of them; in float32 128 MB."""
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -132,27 +134,42 @@ class CLLM4Rec(GeneralRecommender):
 
     @torch.no_grad()
     def recommend(
-        self, users: Sequence[int] | IntArray, k: int, exclude_history: bool = True, show_progress: bool = False
+        self,
+        users: Sequence[int] | IntArray,
+        k: int,
+        exclude_history: bool = True,
+        show_progress: bool = False,
+        excluded: Sequence[IntArray] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The ``k`` best items of each of U users, best first: ids [U, k] and float32 scores [U, k], in internal ids.
 
-        Memory does not grow with users times items. ``exclude_history``: leave out the items of the training part. Ties
-        go to the lower id; where fewer than ``k`` items are left, the padding item with a score of −inf fills up.
+        Memory does not grow with users times items. ``exclude_history``: leave out the items of the training part, or
+        in their place those of ``excluded``, for each of ``users``. Ties go to the lower id; where fewer than ``k``
+        items are left, the padding item with a score of −inf fills up.
         """
         training = self.training
         self.eval()
-        ranking = Ranking(self.collaborative.items, self.backbone.dtype)
+        ranking = Ranking(self.collaborative.items, self.backbone.dtype) if self.prior is None else None
+        at_once = USERS_AT_ONCE if self.prior is None else max(1, SCORES // self.n_items)
         found = [(torch.empty(0, k, dtype=torch.long), torch.empty(0, k))]
         with tqdm(total=len(users), desc="recommend", unit="user", disable=not show_progress) as bar:
-            for start in range(0, len(users), USERS_AT_ONCE):
-                some = np.asarray(users[start : start + USERS_AT_ONCE], dtype=np.int64)
+            for start in range(0, len(users), at_once):
+                some = np.asarray(users[start : start + at_once], dtype=np.int64)
                 known = [self.corpus.histories[user] for user in some] if exclude_history else None
-                items, scores = ranking.best(self.user_states(some), k, known)
+                if excluded is not None:
+                    known = list(excluded[start : start + at_once])
+                if ranking is None:
+                    items, scores = best_of(self.full_sort_predict(self._asked(some)).view(len(some), -1), k, known)
+                else:
+                    items, scores = ranking.best(self.user_states(some), k, known)
                 found.append((items.cpu(), scores.cpu()))
                 bar.update(len(some))
         self.train(training)
         items, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
         return items, scores
+
+    def _asked(self, users: IntArray) -> Interaction:
+        return Interaction({self.USER_ID: torch.from_numpy(users)})
 
     def user_states(self, users: IntArray) -> Tensor:
         """What the item head reads to score each of B users [B, K]."""

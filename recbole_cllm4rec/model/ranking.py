@@ -132,6 +132,14 @@ class Ranking:
         return best.sort(dim=1, descending=True).values
 
 
+def best_of(scores: Tensor, k: int, excluded: Sequence[IntArray] | None = None) -> tuple[Tensor, Tensor]:
+    """As :meth:`Ranking.best` of ``scores`` [U, J] of all items that are there already."""
+    pairs = _Excluded(scores, excluded)
+    scores = scores.float().index_put((pairs.rows, pairs.items), scores.new_full((), -torch.inf, dtype=torch.float32))
+    items, best = _decoded(_keys(scores, torch.arange(scores.shape[1], device=scores.device)).topk(k).values)
+    return items.masked_fill(best == -torch.inf, NONE), best
+
+
 class _Excluded:
     """Pairs of a state and an item that are not ranked, the padding item's among them, ordered by item."""
 

@@ -40,7 +40,7 @@ IDS = [
 ]
 words = st.sampled_from(ODD) | st.text(max_size=50)
 ids = st.sampled_from(IDS) | st.text(min_size=1, max_size=20).filter(
-    lambda text: text not in ("[PAD]", "sparse", "rare") and not set("\t\n\r") & set(text)
+    lambda text: text not in ("[PAD]", "sparse", "rare") and not set("\t\n\r") & set(text) and not text.endswith("\0")
 )
 distinct = st.lists(ids, min_size=5, max_size=5, unique=True)
 OPTIONS = {

@@ -12,8 +12,8 @@ from raw_files import CORE
 
 from dataset_prep.__main__ import main
 from dataset_prep.lines import Reader
-from dataset_prep.movielens import GENRES, read_tags, split_title
-from dataset_prep.sheets import Sheet, between
+from dataset_prep.movielens import GENRES, TAG_COLUMNS, read_tags, split_title
+from dataset_prep.sheets import bare_sheet
 
 USERS, MOVIES = "123", "123"
 PAIRS = [(user, movie) for user in USERS for movie in MOVIES]
@@ -203,7 +203,7 @@ def test_tags_against_counting_by_hand(given_tags, least, random):
         if kept:
             expected[movie] = ", ".join(kept)
     Path("tags").write_text("".join(lines))
-    sheet = Sheet(Path("tags"), ("userId", "movieId", "tag", "timestamp"), between("::"))
+    sheet = bare_sheet(Path("tags"), TAG_COLUMNS, "::")
     assert read_tags(sheet, least, Reader(skip_bad=False), []) == expected
 
 
@@ -212,7 +212,7 @@ def test_what_a_user_tags_alone_is_nowhere(own, others):
     user, movie, _ = own
     lines = [f"{u}::{m}::{t}::1\n" for u, m, t in others] + [f"{user}::{movie}::my word::1\n"] * 3
     Path("tags").write_text("".join(lines))
-    sheet = Sheet(Path("tags"), ("userId", "movieId", "tag", "timestamp"), between("::"))
+    sheet = bare_sheet(Path("tags"), TAG_COLUMNS, "::")
     assert not any("my word" in text for text in read_tags(sheet, 2, Reader(skip_bad=False), []).values())
 
 
@@ -243,12 +243,12 @@ def test_any_title_with_a_year(title, year):
 @pytest.mark.parametrize(
     ("file", "line", "problem"),
     [
-        ("ratings.dat", "1::2::5", "3 fields, not the 4 of userId, movieId, rating, timestamp"),
+        ("ratings.dat", "1::2::5", "3 cells, not the 4 of userId, movieId, rating, timestamp"),
         ("ratings.dat", "1::2::five::978300760", "rating is 'five', not a number"),
         ("ratings.dat", "1::2::nan::978300760", "rating is nan, not a number"),
         ("ratings.dat", "1::2::5::-1", "timestamp is -1.0, not a unix time in seconds or milliseconds"),
         ("ratings.dat", "::2::5::978300760", "no userId"),
-        ("movies.dat", "9::Nine", "2 fields, not the 3 of movieId, title, genres"),
+        ("movies.dat", "9::Nine", "2 cells, not the 3 of movieId, title, genres"),
         ("users.dat", "9::F::17::1::1", "age is '17', not among 1, 18, 25, 35, 45, 50, 56"),
         ("users.dat", "9::F::18::21::1", "occupation is '21', not a number from 0 to 20"),
     ],
@@ -265,7 +265,7 @@ def test_a_line_that_cannot_be_used(file, line, problem, capsys):
 
 def test_csv_that_cannot_be_used(capsys):
     save(OF_25M | {"movies.csv": 'movieId,title,genres\n1,Toy Story (1995),Animation\n2,"Seven,Drama\n'})
-    assert refusal(capsys).startswith("raw/movies.csv, line 3: not CSV (unexpected end of data): '2,\"Seven,Drama'")
+    assert refusal(capsys).startswith("raw/movies.csv, line 3: a quote is opened that is never closed")
 
 
 def test_a_later_release_in_latin_1(capsys):
@@ -282,7 +282,7 @@ def test_milliseconds_are_told_by_their_size():
 def test_a_column_that_is_missing(capsys):
     save(OF_25M | {"ratings.csv": OF_25M["ratings.csv"].replace("rating,", "Rating,", 1)})
     assert refusal(capsys) == (
-        "raw/ratings.csv, line 1: the header lacks 'rating'; it must name each of userId, movieId, rating, timestamp; "
+        "raw/ratings.csv: the header lacks 'rating'; it must name each of userId, movieId, rating, timestamp; "
         "did you mean 'Rating'?"
     )
 

@@ -346,6 +346,14 @@ class TestPooledHeadAndPrior:
         np.testing.assert_allclose(scores(model, 2)[0, 1:], (items @ read + 2 * prior)[1:], rtol=1e-3, atol=1e-4)
         assert np.abs(prior).max() > 1e-3
 
+    def test_recommendations_are_the_best_scores(self, name, request):
+        model = build(request.getfixturevalue(name), **PAST_THE_STATE)
+        items, best = model.recommend([2, 3], k=2)
+        expected = scores(model, 2, 3)
+        expected[0, [3, 4]] = expected[1, 5] = -torch.inf
+        torch.testing.assert_close(best, expected.topk(2).values)
+        assert items[0, 0] == expected[0].argmax()
+
     def test_loss(self, name, request):
         folder = request.getfixturevalue(name)
         config = toy.options(folder, **PAST_THE_STATE, lambda_c=0)

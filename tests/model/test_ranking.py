@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_cllm4rec.model import ranking
-from recbole_cllm4rec.model.ranking import Ranking, _decoded, _keys, _largest
+from recbole_cllm4rec.model.ranking import Ranking, _decoded, _keys, _largest, best_of
 
 DTYPES = [torch.float32, torch.bfloat16]
 
@@ -121,3 +121,14 @@ def test_the_largest_of_rows(seed, rows, columns, n):
     assert torch.equal(values.gather(1, at), largest)
     assert torch.equal(largest.sort(dim=1, descending=True).values, values.topk(n).values)
     assert all(len(set(row)) == n for row in at.tolist())
+
+
+def test_scores_that_are_there_rank_as_products_do():
+    table, states = torch.randn(9, 4, generator=torch.manual_seed(1)), torch.randn(3, 4)
+    known = [np.array([2, 5]), np.array([], dtype=np.int64), np.arange(1, 8)]
+    expected = Ranking(table, torch.float32).best(states, 4, known)
+    items, scores = best_of(states @ table.T, 4, known)
+    assert torch.equal(items, expected[0])
+    torch.testing.assert_close(scores, expected[1])
+    assert items[2].tolist() == [8, 0, 0, 0]
+    assert best_of(torch.zeros(1, 4), 2)[0].tolist() == [[1, 2]]  # ties go to the lower id, the padding item to nobody

@@ -1,0 +1,53 @@
+"""Parquet, whose records are columns: read by DuckDB, as it is larger than memory too, every value as text."""
+
+from collections.abc import Iterator
+
+import duckdb
+from tqdm import tqdm
+
+from dataset_prep.lines import File, Found
+from dataset_prep.staging import BLOCK, MEMORY
+from recbole_cllm4rec.errors import UserError
+
+
+def types_of(path: File) -> dict[str, str]:
+    """The types of the columns, by name. Raises UserError if the file is missing or damaged."""
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; give the path of one")
+    try:
+        with duckdb.connect() as db:
+            found = db.execute("DESCRIBE SELECT * FROM read_parquet(?, binary_as_string = true)", [str(path)])
+            return {name: kind for name, kind, *_ in found.fetchall()}
+    except duckdb.Error as error:
+        raise _unreadable(path, error) from None
+
+
+def rows(path: File, columns: tuple[str, ...]) -> Iterator[Found[dict[str, str]]]:
+    """Every record by its number, from 1, its values as text; those of a list after one another."""
+    types = types_of(path)
+    chosen = ", ".join(_as_text(name, types[name]) for name in columns)
+    source = "FROM read_parquet(?, binary_as_string = true)"
+    try:
+        with duckdb.connect(config={"memory_limit": MEMORY, "threads": 1}) as db:
+            (total,) = db.execute(f"SELECT count(*) {source}", [str(path)]).fetchone() or (0,)
+            cursor = db.execute(f"SELECT {chosen} {source}", [str(path)])
+            bar = tqdm(total=total, unit="row", desc=f"reading {path.name}", delay=5, leave=False)
+            done = 0
+            with bar:
+                while block := cursor.fetchmany(BLOCK):
+                    for number, cells in enumerate(block, start=done + 1):
+                        yield number, b"", dict(zip(columns, cells, strict=True))
+                    done += len(block)
+                    bar.update(len(block))
+    except duckdb.Error as error:
+        raise _unreadable(path, error) from None
+
+
+def _as_text(name: str, kind: str) -> str:
+    quoted = '"' + name.replace('"', '""') + '"'
+    value = f"array_to_string({quoted}::VARCHAR[], ', ')" if kind.endswith("[]") else f"{quoted}::VARCHAR"
+    return f"coalesce({value}, '')"
+
+
+def _unreadable(path: File, error: duckdb.Error) -> UserError:
+    return UserError(f"{path} is no Parquet file that can be read ({' '.join(str(error).split())[:200]})")
