@@ -1,13 +1,15 @@
 """Atomic files of a few lines, and datasets read from them through the real configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from recbole.data.dataset import Dataset
 
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.dataset import TextDataset
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.registry import resolve
 
@@ -46,3 +48,11 @@ def pairs(part: Dataset) -> list[tuple[str, str]]:
     """Raw ids of the users and items of a part, in the order of its rows."""
     ids = (part.id2token(field, part.inter_feat[field].numpy()).tolist() for field in (part.uid_field, part.iid_field))
     return list(zip(*ids, strict=True))
+
+
+def refusal(call: Callable[..., Any], *args: Any, **options: Any) -> str:
+    """The message, of one line, with which ``call`` refuses its arguments."""
+    with pytest.raises(UserError) as caught:
+        call(*args, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
