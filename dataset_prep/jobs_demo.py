@@ -43,13 +43,15 @@ for_model:
     token_init: text
     mask_share: [0.1, 0.6]
     max_length: 64
+    pooled_head: True
+    prior_trust: 2.0
     lambda_c: 0.01
     content_epochs: 0
-    pretrain_epochs: 2
-    epochs: 6
+    pretrain_epochs: 0
+    epochs: 8
     eval_step: 2
     content_share: 0.25
-    learning_rate: 2.0e-3
+    learning_rate: 1.0e-3
     learning_rate_schedule: linear
     train_batch_size: 32
 """
