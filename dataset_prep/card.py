@@ -14,6 +14,7 @@ from dataset_prep.tables import Dataset
 
 CUT_OFFS = (1, 3, 5, 10, 20, 40)  # of those that leave half of the items unranked, the last three are taken
 PROTOCOL = 100  # items that the paper's longest ranking needs
+NO_ITEM_TEXT = "token_init: random, tfidf_weight: 0, sentence_weight: 0"  # of CLLM4Rec, in place of a recipe with text
 QUANTILES = {"25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "longest": 1.0}
 
 
@@ -94,10 +95,10 @@ def _without(told: set[str]) -> str:
     if "item" in told:
         return ""
     if told:
-        return "# No item has a text for its token to start from.\nfor_model: {CLLM4Rec: {token_init: random}}\n"
+        return f"# No item has a text for its token to start from.\nfor_model: {{CLLM4Rec: {{{NO_ITEM_TEXT}}}}}\n"
     return (
         "# There is no text: a content view would have nothing to read.\n"
-        "for_model: {CLLM4Rec: {variant: LLM-CF, token_init: random}}\n"
+        f"for_model: {{CLLM4Rec: {{variant: LLM-CF, {NO_ITEM_TEXT}}}}}\n"
     )
 
 

@@ -69,7 +69,7 @@ class TestOnML100K:
         assert result["backbone"]["trained"] is False
         assert result["versions"]["recbole"] == "1.2.1"
         assert set(result["seconds"]) >= {"training: content", "training: pretraining", "training: finetuning", "test"}
-        assert result["config"]["lambda_c"] == 1.0
+        assert result["config"]["lambda_c"] == 0.01  # of the data set's recipe
         assert [e["rate"] for e in result["history"] if e["stage"] == "finetuning"] == [0.01, 0.005]
         assert [(e["stage"], e["epoch"]) for e in result["history"]] == [
             ("content", 0),
