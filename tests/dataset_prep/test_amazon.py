@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
+from conversions import body, refused
 from raw_files import CORE, ITEMS, everyone, review, review_2023, save
 
 from dataset_prep.__main__ import main
@@ -28,20 +29,7 @@ def convert(*words: str | Path) -> int:
 
 
 def refusal(capsys, *words: str | Path) -> str:
-    """The one line of a refused conversion, which leaves nothing behind."""
-    assert convert(*words) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("dataset_prep: ")
-    assert err.count("\n") == 1
-    assert not Path("dataset").exists() or list(Path("dataset").iterdir()) == []
-    return err.removeprefix("dataset_prep: ").removesuffix("\n")
-
-
-def body(ending: str) -> list[list[str]]:
-    """The cells of a written file, without its header."""
-    lines = Path("dataset/tiny", f"tiny.{ending}").read_bytes().decode().split("\n")
-    return [line.split("\t") for line in lines[1:-1]]
+    return refused(capsys, convert(*words))
 
 
 def test_2014_with_metadata_in_python(capsys):

@@ -8,6 +8,7 @@ from atomic_files import pairs as pairs_of
 from atomic_files import split_up
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from odd import IDS, ODD, distinct, words
 from raw_files import review
 
 from dataset_prep.__main__ import main
@@ -15,34 +16,6 @@ from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.registry import resolve
 
-ODD = [
-    *('"', '"quoted', 'an "inner" quote', "'", "#", "\\", "\\t", "\\\\n", "a\tb", "a\nb", "a\r\nb", "\r", "\x00", " "),
-    *(
-        "NA",
-        "null",
-        "None",
-        "nan",
-        "N/A",
-        "[PAD] ",
-        "שָׁלוֹם עולם",
-        "مرحبا",
-        "🧴💄",
-        "👩\u200d🔬",
-        "e\u0301",
-        "\ufeff",
-        "\u2028\x85\x0b",
-    ),
-    *("", "{summary}", "<b>&amp;</b>", "word " * 6000),
-]
-IDS = [
-    *("007", "7", "1e5", "2024-01-31", "NA", "null", "nan", "None"),
-    *('"', "'", " x", "x ", "True", "é", "e\u0301", "🧴", "a:b", "12.0"),
-]
-words = st.sampled_from(ODD) | st.text(max_size=50)
-ids = st.sampled_from(IDS) | st.text(min_size=1, max_size=20).filter(
-    lambda text: text not in ("[PAD]", "sparse", "rare") and not set("\t\n\r") & set(text) and not text.endswith("\0")
-)
-distinct = st.lists(ids, min_size=5, max_size=5, unique=True)
 OPTIONS = {
     "topk": [2],
     "metrics": ["NDCG"],

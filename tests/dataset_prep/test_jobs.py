@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conversions import body, refused
 
 from dataset_prep.__main__ import main
 
@@ -39,20 +40,7 @@ ALL = ("clicks.csv", "--members", "members.csv", "--jobs", "jobs.csv", *CORE)
 
 
 def refusal(capsys, *words: str) -> str:
-    """The one line of a refused conversion, which leaves nothing behind."""
-    assert convert(*words) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("dataset_prep: ")
-    assert err.count("\n") == 1
-    assert not Path("dataset").exists() or list(Path("dataset").iterdir()) == []
-    return err.removeprefix("dataset_prep: ").removesuffix("\n")
-
-
-def body(ending: str) -> list[list[str]]:
-    """The cells of a written file, without its header."""
-    lines = Path("dataset/tiny", f"tiny.{ending}").read_bytes().decode().split("\n")
-    return [line.split("\t") for line in lines[1:-1]]
+    return refused(capsys, convert(*words))
 
 
 def test_the_whole_way(capsys):

@@ -11,7 +11,7 @@ from atomic_files import pairs as pairs_of
 from atomic_files import split_up
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from odd import IDS, ODD
+from odd import IDS, ODD, distinct, words
 
 from dataset_prep.__main__ import main
 from recbole_cllm4rec.config import Config
@@ -19,11 +19,6 @@ from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.registry import resolve
 
 Rows = list[tuple[str, ...]]
-words = st.sampled_from(ODD) | st.text(max_size=50)
-ids = st.sampled_from(IDS) | st.text(min_size=1, max_size=20).filter(
-    lambda text: text not in ("[PAD]", "sparse", "rare") and not set("\t\n\r") & set(text) and not text.endswith("\0")
-)
-distinct = st.lists(ids, min_size=5, max_size=5, unique=True)
 OPTIONS = {
     "topk": [2],
     "metrics": ["NDCG"],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conversions import body, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from raw_files import CORE
@@ -83,18 +84,7 @@ def convert(*words: str) -> int:
 
 
 def refusal(capsys, *words: str) -> str:
-    """The one line of a refused conversion, which leaves nothing behind."""
-    assert convert(*words) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert not Path("dataset").exists() or list(Path("dataset").iterdir()) == []
-    return err.removeprefix("dataset_prep: ").removesuffix("\n")
-
-
-def body(ending: str) -> list[list[str]]:
-    lines = Path("dataset/tiny", f"tiny.{ending}").read_bytes().decode().split("\n")
-    return [line.split("\t") for line in lines[1:-1]]
+    return refused(capsys, convert(*words))
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])

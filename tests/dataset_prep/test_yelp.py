@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conversions import cells, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from raw_files import CORE
@@ -65,18 +66,7 @@ def convert(*words: str) -> int:
 
 
 def refusal(capsys) -> str:
-    """The one line of a refused conversion, which leaves nothing behind."""
-    assert convert() == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert not Path("dataset").exists() or list(Path("dataset").iterdir()) == []
-    return err.removeprefix("dataset_prep: ").removesuffix("\n")
-
-
-def cells(ending: str) -> list[list[str]]:
-    lines = Path("dataset/tiny", f"tiny.{ending}").read_bytes().decode().split("\n")
-    return [line.split("\t") for line in lines[:-1]]
+    return refused(capsys, convert())
 
 
 def test_files_by_hand(capsys):
