@@ -18,6 +18,8 @@ from recbole_cllm4rec.errors import UserError
 
 SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # where str.splitlines splits, besides \n and \r
 
+NO_ITEM_TEXT = {"token_init": "random", "tfidf_weight": 0, "sentence_weight": 0}
+
 
 def items(ids: list[str], titles: list[str]) -> Dataset:
     inter = pd.DataFrame({"user_id:token": ["u"], "item_id:token": [ids[0]], "rating:float": [4.5]})
@@ -92,7 +94,7 @@ def test_files_of_a_dataset_without_a_split(tmp_path):
         "load_col": {"inter": ["user_id", "item_id", "timestamp"], "user": ["user_id"]},
         "text_fields": {"user": ["biography"]},
         "text_escaped": True,
-        "for_model": {"CLLM4Rec": {"token_init": "random"}},
+        "for_model": {"CLLM4Rec": NO_ITEM_TEXT},
         "topk": [1],
         "metrics": ["Recall", "NDCG", "CappedRecall"],
         "valid_metric": "NDCG@1",
@@ -132,7 +134,7 @@ def test_only_sources_with_text_are_among_the_text_fields(tmp_path):
     write(items(["a", "b"], ["", " \t"]), tmp_path / "none")
     settings = yaml.safe_load((tmp_path / "none" / "none.yaml").read_text())
     assert settings["text_fields"] == {}
-    assert settings["for_model"] == {"CLLM4Rec": {"variant": "LLM-CF", "token_init": "random"}}
+    assert settings["for_model"] == {"CLLM4Rec": {"variant": "LLM-CF", **NO_ITEM_TEXT}}
     write(items(["a", "b"], ["", "b"]), tmp_path / "some")
     assert yaml.safe_load((tmp_path / "some" / "some.yaml").read_text())["text_fields"] == {"item": ["title"]}
 
