@@ -186,7 +186,8 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     ]
     if model.content is not None and not len(contents):
         raise UserError(
-            "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose --variant=LLM-CF"
+            "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose "
+            "--variant=no-text"
         )
     if not options.pretrain_epochs and not config["epochs"]:
         raise UserError("nothing would train the collaborative view: set epochs or pretrain_epochs above 0")
@@ -211,8 +212,9 @@ def _moved_by(
     """
     backbone = list(model.backbone.model.parameters()) if model.backbone.trainable else []
     head = [p for name, p in model.backbone.named_parameters() if not name.startswith("model.")] if scores_words else []
+    shared = list(view.shared.parameters()) if view.shared is not None else []
     if not view.sparse:
-        return [view.users, view.items, *backbone, *head], []
-    if scores_items:
-        return [view.items, *backbone, *head], [view.users]
+        return [view.users, view.items, *shared, *backbone, *head], []
+    if scores_items or shared:
+        return [view.items, *shared, *backbone, *head], [view.users]
     return [*backbone, *head], [view.users, view.items]
