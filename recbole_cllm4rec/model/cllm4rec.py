@@ -11,6 +11,8 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from recbole_cllm4rec import processes
+from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
@@ -49,15 +51,18 @@ class CLLM4Rec(GeneralRecommender):
         super().__init__(config, dataset)
         self.options = read_options(CLLM4RecOptions, config)
         options = self.options
-        self.backbone = load_backbone(
+        backbone = load_backbone(
             options.backbone,
             options.pretrained,
-            resolve_precision(options.precision, self.device),
+            processes.from_main(lambda: resolve_precision(options.precision, self.device)),
             options.train_backbone,
             options.max_length,
             options.text_mask_share,
             config["seed"],
-        ).to(self.device)
+        )
+        if options.shard_backbone:
+            self._shard(backbone)
+        self.backbone = backbone.to(self.device)
         self.corpus: Corpus = dataset.corpus()
         self.vocabulary = ExtendedVocabulary(self.backbone.vocabulary_size, self.corpus.n_users, self.corpus.n_items)
         sparse = config["learner"] == LAZY_LEARNER
@@ -175,14 +180,16 @@ class CLLM4Rec(GeneralRecommender):
         """What the item head reads to score each of B users [B, K]."""
         documents = [self.prediction(int(user)) for user in users]
         layouts = [self.backbone.lay_out_question(*document) for document in documents]
-        states = torch.empty(len(users), self.backbone.hidden_size, dtype=self.backbone.dtype, device=self.device)
+        states = torch.zeros(len(users), self.backbone.hidden_size, dtype=self.backbone.dtype, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
         most = tokens_at_once(self.device, self.options.max_batch_tokens)
-        for rows in batches_by_length(lengths, len(users), most):
+        read = self.question_states if self.asks_question else self._last_states
+        for rows, own in processes.turns(batches_by_length(lengths, len(users), most)):
             batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
-            read = self.question_states if self.asks_question else self._last_states
-            states[torch.from_numpy(rows)] = read(batch.to(self.device))
-        return states
+            found = read(batch.to(self.device))
+            if own:
+                states[torch.from_numpy(rows)] = found
+        return processes.put_together(states)
 
     def prediction(self, user: int) -> Document:
         """What the backbone reads to score a user: the whole training history, or as much of it as there is room."""
@@ -220,9 +227,16 @@ class CLLM4Rec(GeneralRecommender):
             return negative_log_likelihood(
                 states, self.collaborative.items[1:], batch.reads, targets - 1, offsets=known
             )
-        sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling)
+        elsewhere = batch.elsewhere - self.vocabulary.item(0)
+        sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling, elsewhere)
         rows = self.collaborative.items_at(sample.items)  # [C, K]
         return negative_log_likelihood(states, rows, batch.reads, sample.positions, sample.corrections)
+
+    def _shard(self, backbone: Backbone) -> None:
+        if backbone.trainable:
+            raise UserError("shard_backbone is for a backbone that stays as it is: leave it out, or train_backbone")
+        backbone.fingerprint()  # while all of it is here
+        processes.shard(backbone.model, backbone.layers, self.device)
 
     def _last_states(self, batch: Batch) -> Tensor:
         return self.states(batch, self.collaborative)
