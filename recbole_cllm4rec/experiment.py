@@ -58,13 +58,17 @@ def run(
     """
     with processes.watch():
         entry, config = configure(model, dataset, config_files, overrides)
-        if processes.world() > 1 and not entry.trainer.in_several_processes:
-            raise UserError(f"{model} is trained by one process: leave out torchrun (legal with it: CLLM4Rec)")
+        _check_company(model, entry.trainer)
         fresh_logger(config)
         if before := processes.from_main(lambda: _result_before(config, resume)):
             return before
         with opened(config, resume) as current:
             return run_with(entry, config, current)
+
+
+def _check_company(model: str, trainer: Any) -> None:
+    if processes.world() > 1 and not trainer.in_several_processes:
+        raise UserError(f"{model} is trained by one process: leave out torchrun (legal with it: CLLM4Rec)")
 
 
 def _result_before(config: Config, resume: Resume) -> dict[str, Any] | None:

@@ -14,11 +14,12 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from filelock import FileLock, Timeout
 
 from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint import store
-from recbole_cllm4rec.checkpoint.state import put_together
+from recbole_cllm4rec.checkpoint.state import put_together, take_apart
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.report.result import result_path
 from recbole_cllm4rec.report.rows import read_result
@@ -40,6 +41,15 @@ class Run:
 
     folder: Path
     state: dict[str, Any] | None = None
+
+    def __getstate__(self) -> tuple[Path, Any, bytes]:
+        """On its way to other processes: the state as in a file, as torch pickles no numbers of numpy's generator."""
+        plain, tensors = take_apart(self.state)
+        return self.folder, plain, safetensors.torch.save(tensors)
+
+    def __setstate__(self, packed: tuple[Path, Any, bytes]) -> None:
+        self.folder, plain, tensors = packed
+        self.state = put_together(plain, safetensors.torch.load(tensors))
 
     @property
     def checkpoints(self) -> Path:

@@ -1,23 +1,17 @@
-"""Several processes at one training. What connects them is known here alone; alone, a process needs nothing of it.
-
-torchrun starts them and says in the environment who each is. All of them read the same data, draw the same batches and
-take the same steps; what they share out is the work on a batch, so that a training goes as it goes in one process.
-Gradients are summed here and not by ``DistributedDataParallel``, which wants one backward pass a step and knows no
-sparse gradients.
-"""
+"""Who is there, what they agree on, and how they end together."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from socket import gethostname
-from sys import stderr
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
 from recbole_cllm4rec.errors import UserError
@@ -103,7 +97,7 @@ def say_once(text: str) -> None:
     except RuntimeError:  # whoever held the store is no more
         first = True
     if first:
-        print(text, file=stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
 
 def from_main(make: Callable[[], T]) -> T:
@@ -170,53 +164,6 @@ def turns(work: Sequence[T]) -> Iterator[tuple[T, bool]]:
         yield work[min(number, len(work) - 1)], number < len(work)
 
 
-def put_together(rows: Tensor) -> Tensor:
-    """``rows`` [N, K], each of which one process has and all others have as zeros, bit for bit, in all processes."""
-    if world() > 1 and rows.numel():
-        distributed.all_reduce(rows.view(torch.uint8), group=_group(rows.device))
-    return rows
-
-
-def same(tensors: Iterable[Tensor]) -> None:
-    """Make ``tensors`` what they are in the main process."""
-    if world() > 1:
-        for tensor in tensors:
-            distributed.broadcast(tensor, src=0, group=_group(tensor.device))
-
-
-def sum_gradients(parameters: Sequence[nn.Parameter], loss: float) -> float:
-    """Make the gradients of ``parameters`` the sum over processes of their own; the sum of the losses.
-
-    Every process has gradients of the same parameters, dense or sparse: they have all computed the same loss, of
-    documents of their own.
-    """
-    if world() == 1:
-        return loss
-    for parameter in parameters:
-        if parameter.grad is None:
-            continue
-        if parameter.grad.is_sparse:
-            parameter.grad = _sum_of_rows(parameter.grad)
-        else:
-            parameter.grad = parameter.grad.contiguous()
-            distributed.all_reduce(parameter.grad, group=_group(parameter.grad.device))
-    total = torch.tensor(loss, dtype=torch.float64)
-    distributed.all_reduce(total)
-    return total.item()
-
-
-@contextmanager
-def own_draws(device: torch.device) -> Iterator[None]:
-    """Let dropout draw what it draws in no other process; afterwards, torch's generators are alike in all."""
-    if world() == 1:
-        yield
-        return
-    seed = int(torch.randint(2**62, ()))
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed + rank())
-        yield
-
-
 def place(device: torch.device) -> torch.device:
     """What ``device`` means in this process: of the GPUs of a machine, each process there has one.
 
@@ -239,45 +186,9 @@ def place(device: torch.device) -> torch.device:
     return own
 
 
-def shard(model: nn.Module, layers: nn.ModuleList, device: torch.device) -> None:
-    """Let each process hold a share of the frozen ``layers`` of ``model``, which are gathered one by one when used.
-
-    What is not in them stays whole. From now on a pass through ``model`` is one of all processes.
-    """
-    if world() == 1:
-        return
-    from torch.distributed.device_mesh import DeviceMesh  # these take a second to load
-    from torch.distributed.fsdp import fully_shard
-
-    mesh = DeviceMesh.from_group(_group(device) or distributed.group.WORLD, device.type)
-    whole = set(model.parameters()).difference(layers.parameters())
-    for layer in layers:
-        fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh, ignored_params=whole)  # a root, by which the next layer is fetched ahead
-
-
-def _group(device: torch.device) -> Any:
-    """By which tensors on ``device`` are exchanged; None for the one that is there by default."""
+def connection(device: torch.device) -> Any:
+    """The group by which tensors on ``device`` are exchanged; None for the one of all and everything."""
     return _here.gpus if device.type == "cuda" else None
-
-
-def _sum_of_rows(gradient: Tensor) -> Tensor:
-    """The sum of sparse gradients of rows; of each, only the rows that it has are exchanged."""
-    own = gradient.coalesce()
-    rows, values = own.indices()[0], own.values()  # [n], [n, K]
-    counts = _gathered(torch.tensor([len(rows)], device=rows.device))[:, 0]  # [W]
-    padding = int(counts.max()) - len(rows)
-    rows = _gathered(torch.cat([rows, rows.new_zeros(padding)]))  # [W, n]
-    values = _gathered(torch.cat([values, values.new_zeros(padding, *values.shape[1:])]))  # [W, n, K]
-    real = torch.arange(rows.shape[1], device=rows.device) < counts[:, None]
-    return torch.sparse_coo_tensor(rows[real][None], values[real], gradient.shape).coalesce()
-
-
-def _gathered(tensor: Tensor) -> Tensor:
-    """[W, …] of the processes' tensors of one shape […]."""
-    of_all = [torch.empty_like(tensor) for _ in range(world())]
-    distributed.all_gather(of_all, tensor.contiguous(), group=_group(tensor.device))
-    return torch.stack(of_all)
 
 
 def _gone() -> list[int]:
