@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -55,25 +56,25 @@ def pair(request: pytest.FixtureRequest, folder: Path) -> tuple[dict[str, Any], 
     """What one process gave, and what each of two gave."""
     backbone, changes = VARIANTS[request.param]
     options = stopping.options(request.getfixturevalue(backbone), metric_decimal_place=12, **changes)
-    alone = run("CLLM4Rec", "shop", (), {**options, "run_name": f"{request.param}-1"})
+    alone = train({**options, "run_name": f"{request.param}-1"})
     told = together(joined, train, {**options, "run_name": f"{request.param}-2"})
     return alone, [gave(one) for one in told]
 
 
 def train(options: dict[str, Any], resume: bool = False) -> dict[str, Any]:
-    """A run, and the bytes of what it trained."""
-    models = []
+    """A run; the bytes of what it trained, and how many numbers of the backbone's layers this process held."""
+    result: dict[str, Any] = {}
     really = StagedTrainer.evaluate
 
     def evaluate(self: StagedTrainer, *args: Any, **asked: Any) -> Any:
-        models.append(b"".join(p.numpy().tobytes() for p in trained(self.model).values()))
+        result["bytes"] = b"".join(p.numpy().tobytes() for p in trained(self.model).values())
+        layers: Any = self.model.backbone.layers.parameters()
+        result["held"] = sum((p.to_local() if hasattr(p, "to_local") else p).numel() for p in layers)
         return really(self, *args, **asked)
 
-    StagedTrainer.evaluate = evaluate
-    try:
-        return {**run("CLLM4Rec", "shop", (), options, resume), "bytes": models[-1:]}
-    finally:
-        StagedTrainer.evaluate = really
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StagedTrainer, "evaluate", evaluate)
+        return run("CLLM4Rec", "shop", (), options, resume) | result
 
 
 def gave(told: Told) -> Any:
@@ -105,6 +106,13 @@ class TestTraining:
         _, (main, other) = pair
         assert main["bytes"] == other["bytes"]
         assert losses(main) == losses(other)
+
+    def test_each_holds_its_share_of_a_sharded_backbone(
+        self, pair: tuple[dict[str, Any], list[dict[str, Any]]]
+    ) -> None:
+        alone, both = pair
+        shares = 2 if alone["config"]["shard_backbone"] else 1
+        assert [result["held"] for result in both] == [alone["held"] / shares] * 2
 
     def test_the_result_is_written_once(self, pair: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
         alone, (main, _) = pair
@@ -149,7 +157,7 @@ def drawn() -> tuple[float, float]:
 
 
 class TestResume:
-    def test_two_go_on_where_two_were_stopped_and_one_does(self, folder: Path, gpt2: Path) -> None:
+    def test_two_go_on_where_two_were_stopped(self, folder: Path, gpt2: Path) -> None:
         """With dropout, so that the generators have to be what they were."""
         options = stopping.options(gpt2, run_name="resumed", train_backbone=True)
         whole = gave(together(joined, train, options)[0])
@@ -160,13 +168,19 @@ class TestResume:
         stopping.same(again, whole)
 
     def test_one_goes_on_where_two_were_stopped(
-        self, folder: Path, gpt2: Path, caplog: pytest.LogCaptureFixture
+        self, folder: Path, gpt2: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        options = stopping.options(gpt2, run_name="left alone", state="INFO")
-        whole = run("CLLM4Rec", "shop", (), options)
-        together(joined, stopped_at, options, 6)
-        alone = run("CLLM4Rec", "shop", (), options, resume=True)
-        assert "processes: 1 here, 2 before" in caplog.text
+        assert cli.main(arguments(gpt2, run_name="not stopped")) == 0
+        told = together(stops, arguments(gpt2, run_name="stopped"), 6)
+        assert [one.gave for one in told] == [128 + signal.SIGTERM] * 2
+        stop, goes_on = [line for one in told for line in one.error.splitlines() if "INFO" not in line][-2:]
+        assert stop.startswith("stopped by SIGTERM, saved in saved/shop/stopped-2020-")
+        assert "".join(one.error for one in told).count("saved in") == 1
+        assert goes_on.startswith("go on with: torchrun --nproc-per-node=2 run_recbole.py --model=CLLM4Rec ")
+        capsys.readouterr()
+        assert cli.main(shlex.split(goes_on)[6:]) == 0
+        assert "processes: 1 here, 2 before; what follows may differ in last bits" in capsys.readouterr().err
+        whole, alone = (json.loads(Path(f"results/shop/{r}-2020.json").read_text()) for r in ("not stopped", "stopped"))
         np.testing.assert_allclose(losses(alone), losses(whole), rtol=1e-5)
 
 
@@ -176,6 +190,14 @@ def stopped_at(options: dict[str, Any], step: int) -> None:
         if not processes.is_main():
             stopping.stop_at(patch, "_step", step)
         run("CLLM4Rec", "shop", (), options)
+
+
+def stops(argv: list[str], step: int) -> int:
+    """The same of the command line."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ["RANK"] == "1":
+            stopping.stop_at(patch, "_step", step)
+        return cli.main(argv)
 
 
 class TestTheEnd:

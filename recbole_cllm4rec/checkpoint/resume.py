@@ -100,10 +100,9 @@ class Run:
                 "--resume"
             )
         for fact in ("device", "processes", "threads", "versions"):
-            if facts[fact] != before[fact]:
-                getLogger().warning(
-                    "%s: %s here, %s before; what follows may differ in last bits", fact, facts[fact], before[fact]
-                )
+            then, now = before.get(fact, facts[fact]), facts[fact]
+            if then != now:
+                getLogger().warning("%s: %s here, %s before; what follows may differ in last bits", fact, now, then)
         return facts
 
     def finish(self) -> None:
