@@ -235,7 +235,7 @@ class CLLM4Rec(GeneralRecommender):
     def _shard(self, backbone: Backbone) -> None:
         if backbone.trainable:
             raise UserError("shard_backbone is for a backbone that stays as it is: leave it out, or train_backbone")
-        backbone.fingerprint()  # while all of it is here
+        backbone.keep_fingerprint()
         processes.shard(backbone.model, backbone.layers, self.device)
 
     def _last_states(self, batch: Batch) -> Tensor:
