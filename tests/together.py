@@ -10,7 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +44,36 @@ class Told:
 
 
 def together(work: Callable[..., Any], *args: Any, world: int = 2) -> list[Told]:
-    """What becomes of ``work(*args)`` in each of so many processes, in this folder."""
+    """What becomes of ``work(*args)`` in each of so many processes, in this folder.
+
+    Where one of them ends badly, the others get a SIGTERM, as torchrun sends it.
+    """
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # torchrun holds it, as here
-    started = []
+    started = {}
     for rank in range(world):
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_be, args=(rank, world, store.port, Path.cwd(), theirs, work, args))
         process.start()
         theirs.close()
-        started.append((process, ours))
-    found = []
-    for process, ours in started:
-        try:
-            told = ours.recv()
-        except EOFError:  # it was killed
-            told = Told(0)
-        process.join()
-        told.code = process.exitcode or told.code
-        found.append(told)
-    return found
+        started[ours] = process
+    found: dict[Any, Told] = {}
+    while len(found) < world:
+        for ours in wait([ours for ours in started if ours not in found]):
+            found[ours] = _heard(ours, started[ours])
+            if found[ours].code:
+                for process in started.values():
+                    process.terminate()
+    return [found[ours] for ours in started]
+
+
+def _heard(ours: Any, process: Any) -> Told:
+    try:
+        told: Told = ours.recv()
+    except EOFError:  # it was killed
+        told = Told(0)
+    process.join()
+    told.code = process.exitcode or told.code
+    return told
 
 
 def joined(work: Callable[..., Any], *args: Any) -> Any:

@@ -1,6 +1,7 @@
 """Who is there, what they agree on, and how they end together."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,8 +61,12 @@ def is_main() -> bool:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Be one of the processes that torchrun started, as its environment says."""
+    """Be one of the processes that torchrun started, as its environment says; a SIGTERM is as Ctrl-C meanwhile.
+
+    To be entered in the main thread. torchrun sends SIGTERM to all where one ends badly.
+    """
     global _here
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     store, rank, world = next(rendezvous("env://", timeout=TIMEOUT))
     store.set(f"process {rank}", f"{gethostname()} {os.getpid()}")
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=TIMEOUT)
@@ -71,6 +76,7 @@ def joined() -> Iterator[None]:
         distributed.destroy_process_group()
     finally:
         _here = _Here()
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -78,9 +84,10 @@ def watch() -> Iterator[None]:
     """Raise :class:`LostError` where another process ends or does not answer while this lasts."""
     try:
         yield
-    except RuntimeError as error:
-        if world() == 1:
+    except (RuntimeError, KeyboardInterrupt) as error:
+        if world() == 1 or (isinstance(error, KeyboardInterrupt) and error.args):  # all were stopped together
             raise
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process is about to end
         if gone := _gone():
             which = f"process {gone[0]} of {world()} (counted from 0) has died"
         elif isinstance(error, distributed.DistError) or "gloo" in str(error):
