@@ -12,6 +12,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from recbole_cllm4rec import processes
+from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
@@ -24,7 +26,7 @@ from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, text_kerne
 from recbole_cllm4rec.model.head import PooledHead
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
-from recbole_cllm4rec.model.prior import MOST_ITEMS, HistoryPrior
+from recbole_cllm4rec.model.prior import HistoryPrior, check_size
 from recbole_cllm4rec.model.ranking import Ranking, best_of
 from recbole_cllm4rec.model.sampling import sample_items, sampling_stream
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
@@ -50,15 +52,18 @@ class CLLM4Rec(GeneralRecommender):
         super().__init__(config, dataset)
         self.options = read_options(CLLM4RecOptions, config)
         options = self.options
-        self.backbone = load_backbone(
+        backbone = load_backbone(
             options.backbone,
             options.pretrained,
-            resolve_precision(options.precision, self.device),
+            processes.from_main(lambda: resolve_precision(options.precision, self.device)),
             options.train_backbone,
             options.max_length,
             options.text_mask_share,
             config["seed"],
-        ).to(self.device)
+        )
+        if options.shard_backbone:
+            self._shard(backbone)
+        self.backbone = backbone.to(self.device)
         self.corpus: Corpus = dataset.corpus()
         readers = options.readers_of_items()
         if readers and not any(self.corpus.item_texts):
@@ -198,14 +203,16 @@ class CLLM4Rec(GeneralRecommender):
         documents = [self.prediction(int(user)) for user in users]
         layouts = [self.backbone.lay_out_question(*document) for document in documents]
         dtype = self.backbone.dtype if self.head is None else torch.float32
-        states = torch.empty(len(users), self.backbone.hidden_size, dtype=dtype, device=self.device)
+        states = torch.zeros(len(users), self.backbone.hidden_size, dtype=dtype, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
         most = tokens_at_once(self.device, self.options.max_batch_tokens)
-        for rows in batches_by_length(lengths, len(users), most):
+        read = self.question_states if self.asks_question else self._last_states
+        for rows, own in processes.turns(batches_by_length(lengths, len(users), most)):
             batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
-            read = self.question_states if self.asks_question else self._last_states
-            states[torch.from_numpy(rows)] = read(batch.to(self.device))
-        return states
+            found = read(batch.to(self.device))
+            if own:
+                states[torch.from_numpy(rows)] = found
+        return processes.put_together(states)
 
     def prediction(self, user: int) -> Document:
         """What the backbone reads to score a user: the whole training history, or as much of it as there is room."""
@@ -242,10 +249,17 @@ class CLLM4Rec(GeneralRecommender):
             rows = self.collaborative.item_table()[1:]
             of_items = None if bias is None else bias[1:]
             return negative_log_likelihood(states, rows, batch.reads, targets - 1, of_items, known)
-        sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling)
+        elsewhere = batch.elsewhere - self.vocabulary.item(0)
+        sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling, elsewhere)
         rows = self.collaborative.items_at(sample.items)  # [C, K]
         corrections = sample.corrections if bias is None else sample.corrections + bias[sample.items]
         return negative_log_likelihood(states, rows, batch.reads, sample.positions, corrections)
+
+    def _shard(self, backbone: Backbone) -> None:
+        if backbone.trainable:
+            raise UserError("shard_backbone is for a backbone that stays as it is: leave it out, or train_backbone")
+        backbone.keep_fingerprint()
+        processes.shard(backbone.model, backbone.layers, self.device)
 
     def _last_states(self, batch: Batch) -> Tensor:
         return self.states(batch, self.collaborative)
@@ -262,16 +276,7 @@ class CLLM4Rec(GeneralRecommender):
 
     def _build_prior(self, words: csr_matrix | None, sentences: Matrix | None) -> HistoryPrior:
         options = self.options
-        if self.n_items - 1 > MOST_ITEMS:
-            raise UserError(
-                f"training_prior and scoring_prior need tables of all pairs of items, too large for {self.n_items - 1} "
-                f"(at most {MOST_ITEMS}): set both to 0"
-            )
-        if self.samples_items:
-            raise UserError(
-                f"training_prior and scoring_prior score all items, sampled_above ({options.sampled_above}) a "
-                "sample: set both to 0, or sampled_above higher"
-            )
+        check_size(self.n_items - 1, options.sampled_above)
         kernel = text_kernel(options, words, sentences)
         X = self.corpus.histories.matrix(self.n_items)
         prior = HistoryPrior(X, kernel, options, options.training_prior, options.scoring_prior, self.device)

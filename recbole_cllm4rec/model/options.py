@@ -19,6 +19,8 @@ class CLLM4RecOptions(ClosedFormOptions):
     """Train the backbone's weights too (LLM-FtAll)."""
     precision: Literal["auto", "float32", "bfloat16"]
     """Precision of frozen weights; ``auto`` measures whether bfloat16 is faster here. Trained ones are float32."""
+    shard_backbone: bool
+    """Several processes hold a share each of a frozen backbone's layers (FSDP), for one that no GPU has room for."""
     max_length: Annotated[int, AtLeast(8)]
     """Tokens of a document, capped by the backbone's positions."""
     token_init: Literal["random", "text"]

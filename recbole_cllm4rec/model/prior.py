@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recbole_cllm4rec.corpus.text import IntArray
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import ClosedFormOptions, Matrix, text_ease_weights
 
 FOLDS = 4
@@ -20,6 +21,19 @@ MOST_ITEMS = 25_000
 
 STRONGEST = 1e4
 """Bound of the search for the strength."""
+
+
+def check_size(n_items: int, sampled_above: int) -> None:
+    """Raises :class:`UserError` where a prior of so many items has no room, or training scores a sample of them."""
+    if n_items > MOST_ITEMS:
+        raise UserError(
+            f"training_prior and scoring_prior need tables of all pairs of items, too large for {n_items} (at most "
+            f"{MOST_ITEMS}): set both to 0"
+        )
+    if n_items > sampled_above:
+        raise UserError(
+            f"training_prior and scoring_prior score all items, sampled_above ({sampled_above}) a sample: set both to 0"
+        )
 
 
 class HistoryPrior:

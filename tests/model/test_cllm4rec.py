@@ -11,7 +11,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.model import cllm4rec
+from recbole_cllm4rec.model import cllm4rec, prior
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 
 INTERACTIONS = [
@@ -411,6 +411,6 @@ class TestPastTheState:
 def test_a_prior_of_more_items_than_a_table_may_have_is_refused(gpt2, monkeypatch):
     with pytest.raises(UserError, match=r"training_prior and scoring_prior .* sampled_above"):
         build(gpt2, training_prior=1.0, sampled_above=3)
-    monkeypatch.setattr(cllm4rec, "MOST_ITEMS", 4)
+    monkeypatch.setattr(prior, "MOST_ITEMS", 4)
     with pytest.raises(UserError, match=r"too large for 5 \(at most 4\): set both to 0$"):
         build(gpt2, scoring_prior=1.0)
