@@ -34,9 +34,11 @@ from recbole_cllm4rec.training.trainer import StagedTrainer
 FEW = {"max_batch_tokens": 100}
 """Batches and passes of one to three documents: some processes have nothing to do, and there is more than one pass."""
 
+NO_PRIOR = {"training_prior": 0.0, "scoring_prior": 0.0}
+
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "frozen": ("gpt2", {"token_init": "text", "pooled_head": True, "prior_trust": 1.0}),
-    "lazy, sampled": ("bert", {"learner": "sparse_adam", "sampled_above": 0, "n_sampled": 2, **FEW}),
+    "frozen": ("gpt2", {}),
+    "lazy, sampled": ("bert", {"learner": "sparse_adam", "sampled_above": 0, "n_sampled": 2, **NO_PRIOR, **FEW}),
     "sharded": ("llama", {"shard_backbone": True, "token_init": "text", "loss_scope": "per-token", **FEW}),
 }
 

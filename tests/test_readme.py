@@ -12,7 +12,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_variants_it_names_exist() -> None:
     variants = read_yaml(ROOT / "properties/model/CLLM4Rec.yaml")["variants"]
     (named,) = re.findall(r"the `variant` \((.*?)\)", README, re.DOTALL)
-    assert re.findall(r"`([\w-]+)`", named) == list(variants)
+    assert re.findall(r"`([\w.-]+)`", named) == list(variants)
 
 
 def test_the_files_it_names_exist() -> None:

@@ -56,6 +56,8 @@ class CLLM4RecOptions(ClosedFormOptions):
     """Epochs of mutually regularised pretraining. The epochs of finetuning are RecBole's ``epochs``."""
     content_share: Share
     """Share of the content documents that one epoch of the later stages visits."""
+    schedule_share: Annotated[float, Above(0)]
+    """Share of the epochs of every stage, rounded up, that are trained: a long schedule in less time."""
     pretrain_learning_rate: Annotated[float, Above(0)]
     """Learning rate of the first two stages. That of finetuning is RecBole's ``learning_rate``."""
     learning_rate_schedule: Literal["constant", "linear"]

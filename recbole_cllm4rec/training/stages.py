@@ -1,5 +1,6 @@
 """Stages of training as objects: what is read, which loss, which parameters move, how long, and when to stop."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -201,12 +202,12 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     if not options.pretrain_epochs and not config["epochs"]:
         raise UserError("nothing would train the collaborative view: set epochs or pretrain_epochs above 0")
     finetunes = config["epochs"] > 0
+    asked = (options.content_epochs, options.pretrain_epochs, config["epochs"])
+    first, second, third = (math.ceil(round(options.schedule_share * epochs, 9)) for epochs in asked)
     stages = [
-        Stage("content", options.content_epochs, warm_up, "step"),
-        Stage("pretraining", options.pretrain_epochs, pretraining, options.alternation, validates=not finetunes),
-        Stage(
-            "finetuning", config["epochs"], finetuning, options.alternation, finetunes, options.learning_rate_schedule
-        ),
+        Stage("content", first, warm_up, "step"),
+        Stage("pretraining", second, pretraining, options.alternation, validates=not finetunes),
+        Stage("finetuning", third, finetuning, options.alternation, finetunes, options.learning_rate_schedule),
     ]
     return [stage for stage in stages if stage.epochs and stage.passes]
 

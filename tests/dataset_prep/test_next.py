@@ -49,9 +49,3 @@ def test_no_text_at_all(capsys):
     assert arguments[2:] == ["--backbone=minilm", "--data_path=elsewhere"]
     assert next_of(capsys, *words) == arguments  # of the dataset that is there
     assert trained(arguments)["config"]["variant"] == "no-text"
-
-
-def test_a_recipe_for_items_with_text_yields_where_they_have_none(capsys):
-    save(Path("reviews.gz"), everyone())
-    arguments = next_of(capsys, "reviews.gz", *ALL, "--out", "dataset/amazon-beauty")
-    assert trained(arguments, "amazon-beauty")["config"]["token_init"] == "random"  # properties/dataset has text

@@ -31,6 +31,7 @@ VARIANTS: dict[str, Plan] = {
     "LLM-CF": [("pretraining", 100, ["collaborative"], False), ("finetuning", 150, ["recommendation"], True)],
     "LLM-FtAll": PAPER,
     "LLM-FixOrd": PAPER,
+    **{f"lambda-{value}": PAPER for value in ("0.01", "0.1", "10", "100")},
     "LLM-PreRec": [CONTENT, ("pretraining", 100, ["collaborative", "content"], True)],
 }
 
@@ -102,6 +103,10 @@ class TestPlan:
 
     def test_stages_without_epochs_are_left_out(self, gpt2):
         assert plan(built(gpt2, content_epochs=0, pretrain_epochs=0)) == [FINETUNING]
+
+    def test_a_share_of_the_schedule_is_rounded_up(self, gpt2):
+        assert [s.epochs for s in built(gpt2, schedule_share=0.07)] == [1, 7, 11]
+        assert [s.epochs for s in built(gpt2, schedule_share=0.01, epochs=0)] == [1, 1]
 
     def test_content_without_text_is_the_users_error(self, gpt2):
         silent = replace(toy.CORPUS, user_texts=[""] * 4, item_texts=[""] * 6, reviews=[])
