@@ -147,8 +147,12 @@ def fresh_logger(config: Any) -> None:
     for handler in set(root.handlers).difference(others):
         handler.close()
     root.handlers.clear()
-    recbole.utils.logger.init_logger(config)
-    root.handlers += others
+    try:
+        recbole.utils.logger.init_logger(config)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; the logs of runs go to ./log") from None
+    finally:
+        root.handlers += others
 
 
 class _Overlay:

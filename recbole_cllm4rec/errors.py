@@ -1,7 +1,13 @@
 """Errors that are the user's to mend: one line that says what is wrong, where, what is legal and what to do."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+LONGEST = 1000
+"""Characters of a message, which is to be read."""
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # line ends, and what terminals obey
 
 
 class UserError(Exception):
@@ -16,8 +22,20 @@ class UnknownOptionError(UserError):
         self.key = key
 
 
+def line(error: object) -> str:
+    """What ``error`` says, on one line that a terminal shows as it is: paths and values may hold anything."""
+    text = _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(error))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
+
+
+def shown(value: Any) -> str:
+    """``repr(value)`` for a message, its middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:60]} … {text[-30:]}"
+
+
 def suggestion(word: str, legal: Iterable[str]) -> str:
     """``; did you mean 'epochs'?`` if some legal name is near ``word``, in whatever case, else the empty string."""
     spelt = {name.lower(): name for name in legal}
-    near = get_close_matches(word.lower(), spelt, n=1, cutoff=0.6)
+    near = get_close_matches(word[:100].lower(), spelt, n=1, cutoff=0.6)
     return f"; did you mean {spelt[near[0]]!r}?" if near else ""

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from recbole_cllm4rec.checkpoint.journal import Journal
 from recbole_cllm4rec.checkpoint.resume import Run
-from recbole_cllm4rec.checkpoint.state import random_states, set_optimisers, set_random_states
+from recbole_cllm4rec.checkpoint.state import random_states, restoring, set_optimisers, set_random_states
 from recbole_cllm4rec.checkpoint.weights import load_weights, save_weights, set_trained, trained
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.evaluation import FullSortEvaluation
@@ -83,7 +83,8 @@ class StagedTrainer(FullSortEvaluation):
         if self._resumed is None:
             self.logger.info(str(estimate(self.stages, self.model, valid_data, self.eval_step, self.config["seed"])))
         else:
-            self._restore(self._resumed)
+            with restoring(Path(self.saved_model_file).parent):
+                self._restore(self._resumed)
         asked = _Fit(valid_data, verbose, saved, show_progress, callback_fn)
         with self._journal or nullcontext():
             while self._at.stage < len(self.stages):
@@ -99,7 +100,8 @@ class StagedTrainer(FullSortEvaluation):
     def _run(self, stage: Stage, asked: _Fit) -> None:
         rng = np.random.default_rng([self.config["seed"], self._at.stage])
         self._schedules = [LambdaLR(optimiser, stage.rate) for optimiser in stage.optimisers]
-        self._restore_stage(stage)
+        with restoring(Path(self.saved_model_file).parent):
+            self._restore_stage(stage)
         start = perf_counter() - self.timings.get(stage.name, 0.0) - self._at.seconds
         done = self._at.epoch * len(stage)
         bar = tqdm(
