@@ -64,6 +64,8 @@ class TextDataset(Dataset):
         if name in SOURCES:
             self._keep_text(frame, name, filepath)
         load, unload = self._get_load_and_unload_col(source)
+        if name == "inter" and load is not None:
+            self._check_ids(load, frame, filepath)
         if load == set():
             return None
         if load is not None:

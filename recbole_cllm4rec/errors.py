@@ -1,13 +1,11 @@
 """Errors that are the user's to mend: one line that says what is wrong, where, what is legal and what to do."""
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
 LONGEST = 1000
 """Characters of a message, which is to be read."""
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # line ends, and what terminals obey
 
 
 class UserError(Exception):
@@ -24,7 +22,7 @@ class UnknownOptionError(UserError):
 
 def line(error: object) -> str:
     """What ``error`` says, on one line that a terminal shows as it is: paths and values may hold anything."""
-    text = _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(error))
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
 
 

@@ -22,7 +22,9 @@ from recbole_cllm4rec.cli import main as run
 
 POP = ("--model=Pop", "--dataset=shop", "--topk=[3]", "--metrics=[NDCG]", "--valid_metric=NDCG@3", "--gpu_id=")
 """A whole run in a blink: it counts."""
-LOGS = ("log/", "log_tensorboard/", "saved/")  # what a run that fails may leave: what it said, and its folder
+# What a command that fails may leave: what it said, the folder of its run, and of a comparison audits and runs that
+# are finished.
+LOGS = re.compile(r"(log|log_tensorboard|saved|results/\w+/log)/.*|results/\w+/\w+\.audit\.json")
 ERROR = re.compile(r"(error|dataset_prep|python -m dataset_prep( [\w-]+)?): .")
 COUNT: Counter[str] = Counter()
 """Cases so far, by how they ended: worked, refused."""
@@ -98,7 +100,7 @@ def judged(argv: Sequence[str], main: Callable[[Sequence[str]], int] = run) -> O
     assert len(lines) == 1, err.getvalue()
     assert err.getvalue().splitlines()[-1] == lines[0], err.getvalue()
     _check_line(lines[0])
-    made = {name for name, content in files().items() if before.get(name) != content and not name.startswith(LOGS)}
+    made = {name for name, content in files().items() if before.get(name) != content and not LOGS.fullmatch(name)}
     assert not made, f"it was refused ({lines[0]}), but wrote {made}"
     COUNT["refused"] += 1
     return Outcome(2, lines[0])

@@ -29,6 +29,9 @@ _FACTS: dict[str, Any] = {  # what a checkpoint says of its run, and is asked fo
     "config_hash": str,
     "split": dict[str, str],
     "backbone": dict[str, Any] | None,
+    "device": str,
+    "threads": int,
+    "versions": dict[str, str],
 }
 _OF_BACKBONE: dict[str, Any] = {"precision": str, "sha256": str, "trained": bool}
 PATIENCE = 20.0

@@ -69,6 +69,10 @@ def restoring(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except UserError as error:
+        raise UserError(
+            f"{folder} holds a state that no training saved: {error}; start anew, without --resume"
+        ) from None
     except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
             f"{folder} holds a state that this version cannot go on from ({type(error).__name__}: {error}); start anew, "

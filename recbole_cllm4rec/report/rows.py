@@ -128,7 +128,8 @@ def read_users(path: Path, result: Mapping[str, Any]) -> Users:
     except FileNotFoundError:
         raise UserError(f"{file} is missing: repeat the run, with eval_args.mode full, and it writes it") from None
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}; repeat the run") from None
+        why = "it holds pickled objects" if "allow_pickle" in str(error) else " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read: {why}; repeat the run") from None
     rounding = max(1e-6, 10 ** -result["config"]["metric_decimal_place"])  # the first is that of float32
     for metric, values in users.figures.items():
         mean, printed = float(values.mean()), result["test"].get(metric, math.nan)

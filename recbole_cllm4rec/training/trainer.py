@@ -23,6 +23,7 @@ from recbole_cllm4rec.protocol.evaluation import FullSortEvaluation
 from recbole_cllm4rec.training.estimate import estimate
 from recbole_cllm4rec.training.optimisers import clip_gradients
 from recbole_cllm4rec.training.position import Position
+from recbole_cllm4rec.training.restored import check_place, check_state
 from recbole_cllm4rec.training.stages import Pass, Stage, build_stages
 
 
@@ -84,6 +85,7 @@ class StagedTrainer(FullSortEvaluation):
             self.logger.info(str(estimate(self.stages, self.model, valid_data, self.eval_step, self.config["seed"])))
         else:
             with restoring(Path(self.saved_model_file).parent):
+                check_state(self._resumed)
                 self._restore(self._resumed)
         asked = _Fit(valid_data, verbose, saved, show_progress, callback_fn)
         with self._journal or nullcontext():
@@ -237,6 +239,7 @@ class StagedTrainer(FullSortEvaluation):
     def _restore_stage(self, stage: Stage) -> None:
         """Optimisers and schedules, in the stage that the training is gone on with."""
         if self._resumed is not None:
+            check_place(self._resumed, stage)
             set_optimisers(stage.optimisers, self._resumed["optimisers"])
             for schedule, left in zip(self._schedules, self._resumed["schedules"], strict=True):
                 schedule.load_state_dict(left)
