@@ -15,6 +15,11 @@ settings.register_profile("long", deadline=None, max_examples=2000, database=Non
 settings.load_profile("shared machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that rewrites a document made by tests."""
+    parser.addoption("--write-errors", action="store_true", help="write docs/errors.md anew")
+
+
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder."""
