@@ -84,8 +84,8 @@ def check_ids(column: pd.Series, field: str, filepath: str) -> None:
     wrong = (column == "[PAD]") | column.str.endswith("\0")
     if wrong.any():
         raise UserError(
-            f"{filepath}, line {line_of(wrong)}: {field} is {shown(column[wrong].iloc[0])}; an id is not '[PAD]', which "
-            "RecBole keeps for no id at all, and ends in no NUL character"
+            f"{filepath}, line {line_of(wrong)}: {field} is {shown(column[wrong].iloc[0])}; an id is not '[PAD]', "
+            "which RecBole keeps for no id at all, and ends in no NUL character"
         )
 
 

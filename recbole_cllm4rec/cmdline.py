@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from recbole_cllm4rec.errors import UserError, shown
-from recbole_cllm4rec.yamlio import load_plain, problem_of
+from recbole_cllm4rec.yamlio import UnfitError, load_plain, problem_of
 
 _KEY = re.compile(r"\w[\w-]*(\.\w[\w-]*)*")  # dots reach into a mapping: eval_args.split.RS
 _HALF_OPEN = re.compile(r"\[[^\[\],]*,[^\[\],]*\)")  # [5,inf) is RecBole's notation of an interval, not YAML
@@ -46,5 +46,7 @@ def _typed(key: str, text: str) -> Any:
         raise UserError(f"--{key}: in {shown(text)} the # would start a YAML comment: put quotes around the value")
     try:
         return load_plain(text)
+    except UnfitError as error:
+        raise UserError(f"--{key} cannot be {shown(text)}: {error}") from None
     except yaml.YAMLError as error:
         raise UserError(f"--{key}: {shown(text)} is not YAML ({problem_of(error)}): put quotes around text") from None

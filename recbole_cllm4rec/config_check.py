@@ -81,7 +81,7 @@ _NEGATIVES: dict[str, Any] = {
 }
 # Keys that RecBole's code reads and none of its yamls has.
 _UNLISTED = {"model", "dataset", "tail_ratio", "local_rank", "nproc", "world_size", "offset", "ip", "port"}
-_UNHEARD = {"config_file"}  # RecBole lists it, and nothing reads it; config_files are not an option but files of them
+_UNHEARD = {"config_file"}  # which RecBole lists, and nothing reads
 _UNLISTED_OF = {
     "AutoInt": {"has_residual"},
     "DiffRec": {"norm"},

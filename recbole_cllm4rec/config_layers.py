@@ -96,7 +96,8 @@ def _check_is_folder(dataset: str) -> None:
     """The name of a dataset is that of a folder, and of the files in it."""
     if dataset in (".", "..") or "/" in dataset or "\\" in dataset or not 0 < len(dataset.encode()) <= 200:
         raise UserError(
-            f"--dataset takes the name of one folder, not {shown(dataset)}: say where it is with --data_path=FOLDER"
+            f"--dataset takes the name of one folder, not {shown(dataset)}: say where that is with --data_path, as "
+            "--data_path=/data --dataset=ml-100k"
         )
 
 
@@ -140,7 +141,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
+        raise UserError(
+            f"{path} is not UTF-8: {error.reason} at byte {error.start}; save it in that encoding"
+        ) from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}, {problem_of(error)}") from None
     if values is None:

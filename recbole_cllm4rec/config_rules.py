@@ -1,6 +1,8 @@
 """What RecBole's options of data take, which its yamls tell by a default at best and its code not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from recbole_cllm4rec.errors import UserError, shown, suggestion
@@ -43,9 +45,9 @@ RULES: dict[str, Any] = {
     "normalize_field": list[Name] | None,
     "normalize_all": bool | None,
     "discretization": dict[Name, dict[str, Any]] | None,
-    "benchmark_filename": Annotated[list[Name], Filled()] | None,
-    "metrics": Name | Annotated[list[Name], Filled()],
-    "topk": Count | Annotated[list[Count], Filled()],
+    "benchmark_filename": Annotated[list[Name], Filled("a list of names")] | None,
+    "metrics": Name | Annotated[list[Name], Filled("a list of names")],
+    "topk": Count | Annotated[list[Count], Filled("a list of them")],
 }
 _CLIPPING: dict[str, Any] = {
     "max_norm": Annotated[float, Above(0)],
@@ -86,7 +88,16 @@ def _check_discretization(values: Mapping[str, Any]) -> None:
             raise UserError(f"{name}: {field} is to be among numerical_features too")
 
 
-CHECKS = {
+def _check_folder(option: str, values: Mapping[str, Any]) -> None:
+    """Before hours of training, and not after them."""
+    path = Path(values[option])
+    if not next((above for above in (path, *path.parents) if above.exists()), path).is_dir() and path.parts:
+        raise UserError(f"{option} is {values[option]!r}, which leads into a file: give a folder")
+
+
+CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
+    "result_dir": partial(_check_folder, "result_dir"),
+    "checkpoint_dir": partial(_check_folder, "checkpoint_dir"),
     "clip_grad_norm": _check_clipping,
     "threshold": _check_threshold,
     "discretization": _check_discretization,

@@ -99,7 +99,7 @@ class TextDataset(Dataset):
         }
         wanted = needed.get(field, self.field2type.get(field, kind))
         if kind is not wanted:
-            why = "what it is for" if field in needed else "as in another file"
+            why = "as it is an id or the TIME_FIELD" if field in needed else "as in another file"
             raise UserError(f"{filepath}, line 1: {field}:{kind.value} has to be {field}:{wanted.value}, {why}")
 
     def _parse(self, column: pd.Series, field: str, kind: FeatureType, filepath: str) -> pd.Series:

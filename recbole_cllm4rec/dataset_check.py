@@ -19,9 +19,8 @@ def check_files(folder: Path, dataset: str, parts: Collection[str] | None) -> No
         if not (folder / name).is_file():
             there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
             listed = f"it has {', '.join(there[:8])}{', …' if there[8:] else ''}" if there else "it is empty"
-            raise UserError(
-                f"{folder} has no file {name}, whose name begins as the folder's does; {listed}{suggestion(name, there)}"
-            )
+            near = suggestion(name, [other for other in there if other.endswith(".inter")])
+            raise UserError(f"{folder} has no file {name}: files have the name of their folder; {listed}{near}")
 
 
 def check_loaded(file: str, wanted: Collection[str], columns: Collection[str]) -> None:

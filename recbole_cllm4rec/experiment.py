@@ -17,6 +17,7 @@ from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.protocol.split import Split, split
+from recbole_cllm4rec.refusals import of_recbole
 from recbole_cllm4rec.registry import Entry, resolve
 from recbole_cllm4rec.report.plots import validation_curves
 from recbole_cllm4rec.report.result import commit, versions, write_result
@@ -124,7 +125,8 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None,
     log.info("split: %s, masked at test: %s", parts.fingerprints, config["history_mask"])
     clock.lap("data")
     init_seed(config["seed"], config["reproducibility"])
-    model = entry.model(run.as_before(config), parts.train._dataset).to(config["device"])
+    with of_recbole(f"to build {config['model']} with these options"):
+        model = entry.model(run.as_before(config), parts.train._dataset).to(config["device"])
     clock.lap("model")
     try:
         trainer = entry.trainer(config, model)

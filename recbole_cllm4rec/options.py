@@ -53,30 +53,36 @@ class Between:
         return f"from {self.low} to {self.high}"
 
 
+class Whole:
+    """A bound whose words say what is legal without those of the type."""
+
+
 @dataclass(frozen=True)
-class Filled:
-    """A text or a list that is not empty."""
+class Filled(Whole):
+    """A text or a list that is not empty: ``what`` it is."""
+
+    what: str
 
     def holds(self, value: Any) -> bool:
         return bool(value)
 
     def __str__(self) -> str:
-        return "that is not empty"
+        return self.what
 
 
 @dataclass(frozen=True)
-class Intervals:
+class Intervals(Whole):
     """RecBole's notation of intervals: ``[5,inf)``, or several with semicolons between."""
 
     def holds(self, value: str) -> bool:
         return all(re.fullmatch(rf"\s*[\[(]{_BOUND},{_BOUND}[\])]\s*", part) for part in value.split(";"))
 
     def __str__(self) -> str:
-        return "of intervals, as '[5,inf)' or '(0,1];[3,4]'"
+        return "intervals, as '[5,inf)' or '(0,1];[3,4]'"
 
 
 @dataclass(frozen=True)
-class Names:
+class Names(Whole):
     """A path that file systems have room for, suffixes added. ``inside``: of the folder that it is joined to."""
 
     inside: bool = False
@@ -87,13 +93,13 @@ class Names:
         return not outside and len(value.encode()) <= 2000 and all(len(part.encode()) <= 200 for part in parts)
 
     def __str__(self) -> str:
-        where = ", inside of its folder" if self.inside else ""
-        return f"that names a file or a folder (200 bytes a part at most{where})"
+        where = " below the folder of results" if self.inside else ""
+        return f"the name of a file or folder{where} (200 bytes a part at most)"
 
 
 _BOUND = r"\s*([-+]?\d+(\.\d*)?([eE][-+]?\d+)?|[-+]?inf)\s*"
 Share = Annotated[float, Between(0, 1)]
-Name = Annotated[str, Filled()]
+Name = Annotated[str, Filled("a name")]
 Place = Annotated[str, Names()]
 
 
@@ -175,7 +181,7 @@ def _hint(annotation: Any, value: Any) -> str:
         return suggestion(value, _choices(annotation))
     wanted = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     wanted = tuple(get_args(one)[0] if get_origin(one) is Annotated else one for one in wanted)
-    return "; put it in quotes to mean text" if str in wanted and value is not None else ""
+    return "; put it in quotes to mean text" if str in wanted and isinstance(value, bool | int | float) else ""
 
 
 def _choices(annotation: Any) -> list[str]:
@@ -189,7 +195,7 @@ def _legal(annotation: Any) -> str:
     """``annotation`` in words."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return " ".join([_legal(args[0]), *map(str, args[1:])])
+        return " ".join([*([] if isinstance(args[1], Whole) else [_legal(args[0])]), *map(str, args[1:])])
     if origin in (Union, UnionType):
         return " or ".join(map(_legal, args))
     if origin is Literal:

@@ -10,6 +10,10 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")  # YAML 1.1 wants point and sign
 
 
+class UnfitError(yaml.YAMLError):
+    """It is YAML, but not what a user's options can be."""
+
+
 class Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the rules of this module; PyYAML's own classes stay as they are."""
 
@@ -64,20 +68,20 @@ def load_plain(text: str) -> Any:
 
     That is, nulls, truth values, numbers of up to 64 bits, texts without NUL and half characters, lists and mappings;
     not nested beyond ``DEEPEST``, and, with what anchors repeat, no more than ``MOST`` values. Raises
-    ``yaml.YAMLError``.
+    ``yaml.YAMLError``, of which ``UnfitError`` is one.
     """
     try:
         value = load_yaml(text)
     except RecursionError:
-        raise yaml.YAMLError(f"nested deeper than {DEEPEST} levels") from None
+        raise UnfitError(f"nested deeper than {DEEPEST} levels") from None
     n_seen, waiting = 0, [(value, 0)]
     while waiting:
         found, depth = waiting.pop()
         n_seen += 1
         if depth > DEEPEST:
-            raise yaml.YAMLError(f"nested deeper than {DEEPEST} levels, or in itself")
+            raise UnfitError(f"nested deeper than {DEEPEST} levels, or in itself")
         if n_seen + len(waiting) > MOST:
-            raise yaml.YAMLError(f"more than {MOST:,} values")
+            raise UnfitError(f"more than {MOST:,} values")
         _check_plain(found)
         inner = [*found, *found.values()] if isinstance(found, dict) else found if isinstance(found, list) else []
         waiting += [(entry, depth + 1) for entry in inner]
@@ -87,12 +91,12 @@ def load_plain(text: str) -> Any:
 def _check_plain(value: Any) -> None:
     match value:
         case int() if abs(value) >= 2**63:
-            raise yaml.YAMLError("a whole number of more than 64 bits")
+            raise UnfitError("a whole number of more than 64 bits")
         case str() if _NO_TEXT.search(value):
-            raise yaml.YAMLError("a NUL or half of a character in a text")
+            raise UnfitError("a NUL or half of a character in a text")
         case None | bool() | int() | float() | str() | list() | dict():
             return
-    raise yaml.YAMLError(f"a {type(value).__name__} where numbers, texts, lists and mappings are legal")
+    raise UnfitError(f"a {type(value).__name__} where numbers, texts, lists and mappings are legal")
 
 
 def dump_yaml(value: Any) -> str:

@@ -23,7 +23,7 @@ class Mistake(NamedTuple):
     @property
     def converts(self) -> bool:
         """Whether it is a command of dataset_prep."""
-        return not self.command.startswith("-")
+        return not self.command.startswith(("-", "{run}"))
 
 
 def _inter(*rows: str, header: str = "user_id:token item_id:token timestamp:float") -> dict[str, str]:
@@ -38,6 +38,7 @@ CLICKS = "member_id,job_id,time,action\n" + "".join(
     f"m{m},j{j},2024-01-{10 + m}T08:00,click\n" for m in range(4) for j in range(4)
 )
 CSV = {"clicks.csv": CLICKS}
+REVIEW = '{"reviewerID": "a", "asin": "x", "overall": 5, "unixReviewTime": 1400000000}\n'
 JOBS = "jobs clicks.csv --out dataset/work"
 
 MISTAKES = {
@@ -47,7 +48,7 @@ MISTAKES = {
         Mistake("a model that nobody has", "--model=EASY --dataset=shop"),
         Mistake("a dataset that is not there", "--model=Pop --dataset=beauty"),
         Mistake("a dataset given as a path", "--model=Pop --dataset=dataset/shop"),
-        Mistake("an option that nobody has", f"{POP} --reg_wight=3"),
+        Mistake("an option that nobody has", "--model=EASE --dataset=shop --reg_wight=3"),
         Mistake("an option of another model", f"{POP} --lambda_c=1"),
         Mistake("RecBole's name of an option of its scripts", f"{POP} --config_file=a.yaml"),
         Mistake("a word without dashes", f"{POP} results"),
@@ -85,6 +86,7 @@ MISTAKES = {
         Mistake(
             "a bound on gradients without its size", f"{POP} --clip_grad_norm={{norm_type: 2}}".replace(" 2", "\\ 2")
         ),
+        Mistake("heads that do not divide a size", "--model=SASRec --dataset=shop --n_heads=3 --hidden_size=64"),
         Mistake("an interval that is none", f"{POP} --user_inter_num_interval=5"),
         Mistake("a column name where a list is due", f"{POP} --load_col.inter=user_id"),
         Mistake("a folder of results above the results", f"{POP} --run_name=../mine"),
@@ -227,7 +229,7 @@ MISTAKES = {
         Mistake(
             "a line that is no JSON",
             "amazon reviews.json --out dataset/work",
-            {"reviews.json": "{'reviewerID': 'a'}\n{]\n"},
+            {"reviews.json": REVIEW + "{]\n"},
         ),
         Mistake("a zip that is none", "movielens ml.zip --out dataset/work", {"ml.zip": "no zip"}),
         Mistake("a folder without a release", "movielens dataset --out dataset/work"),

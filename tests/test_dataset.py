@@ -386,13 +386,12 @@ def test_text_that_is_not_there(files: dict[str, str], options: dict[str, Any], 
         (
             {"item": ITEM},
             {},
-            "{folder} has no file toy.inter, whose name begins as the folder's does; it has toy.item; did you mean "
-            "'toy.item'?",
+            "{folder} has no file toy.inter: files have the name of their folder; it has toy.item",
         ),
         (
             {"train.inter": INTER},
             PRESPLIT,
-            "{folder} has no file toy.valid.inter, whose name begins as the folder's does; it has toy.train.inter; did "
+            "{folder} has no file toy.valid.inter: files have the name of their folder; it has toy.train.inter; did "
             "you mean 'toy.train.inter'?",
         ),
         (
@@ -422,7 +421,8 @@ def test_text_that_is_not_there(files: dict[str, str], options: dict[str, Any], 
         (
             {"inter": INTER},
             {"val_interval": {"rating": "[2,3]"}},
-            "val_interval names the column 'rating', which is not loaded: add it to load_col; loaded are user_id, item_id",
+            "val_interval names the column 'rating', which is not loaded: add it to load_col; loaded are user_id, "
+            "item_id",
         ),
     ],
 )

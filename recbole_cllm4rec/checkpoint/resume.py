@@ -213,7 +213,10 @@ def _state(run: Run, config: Any) -> dict[str, Any]:
     then, now = found.state["run"]["config"], config.effective()
     if found.state["run"]["config_hash"] != config.digest():
         changed = [f"{key} was {then.get(key)!r}, not {now.get(key)!r}" for key in now if then.get(key) != now[key]]
-        raise UserError(f"{run.folder} is of another configuration: {'; '.join(changed[:3])}")
+        raise UserError(
+            f"{run.folder} is of another configuration: {'; '.join(changed[:3])}: ask for the same, or start anew, "
+            "without --resume"
+        )
     try:
         store.bring_back(found.best, run.weights(".safetensors"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a saved state has to hold for a training to go on from it: its bytes are whole, but another may have made them."""
+"""What a saved state has to hold for a training to go on from it: its bytes are whole, but whose are they?"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

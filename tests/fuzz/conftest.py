@@ -48,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shop with a CLLM4Rec over the backbone ``lm`` that was stopped in its training; ``words`` holds its command."""
+    """The shop with a CLLM4Rec over the backbone ``lm`` that was stopped; the file ``words`` holds its command."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("stopped")
         patch.chdir(folder)

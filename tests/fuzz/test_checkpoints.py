@@ -125,5 +125,5 @@ def test_what_is_no_file(name: str, kind: str, checkpoint: Path, words: list[str
 
 def test_what_is_no_checkpoint_at_all(tmp_path: Path) -> None:
     (tmp_path / "000001").write_text("a file")
-    with pytest.raises(UserError, match="no checkpoint is whole: .*000001/manifest.json is missing"):
+    with pytest.raises(UserError, match=r"no checkpoint is whole: .*000001/manifest.json is missing"):
         newest(tmp_path)

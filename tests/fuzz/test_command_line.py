@@ -1,8 +1,11 @@
 """The command line: commands that are right, with a word or two of them wrong."""
 
+import subprocess
+import sys
 from pathlib import Path
 
-from fuzzing import POP, cases, ground, judged
+import pytest
+from fuzzing import POP, cases, ground, judged, prep, run
 from hypothesis import example, given
 from mutations import changed_words
 
@@ -122,3 +125,23 @@ def _run(words: list[str], finished: Path) -> None:
 @example(words=[*RUN, "--config_file=shop.yaml"])
 def test_words_that_are_wrong(words: list[str], finished: Path) -> None:
     _run(words, finished)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (["run_recbole.py"], ["--dataset=shop"]),
+        (["-m", "recbole_cllm4rec"], [*RUN, "--epochs=many"]),
+        (["-m", "dataset_prep"], ["jobs", "clicks.csv", "--out=dataset/work"]),
+    ],
+)
+def test_a_user_gets_what_these_tests_look_at(
+    program: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, *(str(root / word) if word.endswith(".py") else word for word in program), *words]
+    with ground():
+        ended = subprocess.run(command, capture_output=True, text=True)
+        capsys.readouterr()
+        assert (prep if "dataset_prep" in program else run)(words) == ended.returncode == 2
+    assert ended.stderr.splitlines() == capsys.readouterr().err.splitlines()

@@ -52,7 +52,7 @@ def _answer(mistake: Mistake, prepared: Path | None) -> str:
 
 
 def _put(folder: Path, homes: list[Path], name: str, content: str | bytes | None) -> None:
-    """Write a file, or one of the newest checkpoint, which is then the only one; None takes away, "saved" all weights."""
+    """Write a file, or one of the newest checkpoint, then the only one; None takes away, "saved" all weights."""
     path = folder / name
     if homes and "/" not in name:
         *older, newest = sorted(homes[0].glob("checkpoints/0*"))
@@ -83,9 +83,14 @@ def _lines(answers: dict[str, list[tuple[Mistake, str]]]) -> Iterator[str]:
         yield "|---|---|---|"
         for mistake, line in rows:
             command = mistake.command.replace("{run}", "…")
-            cells = (mistake.what, f"`{command}`", f"`{line.removeprefix('error: ')}`")
+            cells = (mistake.what, f"`{command}`", _code(line.removeprefix("error: ")))
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
         yield ""
+
+
+def _code(text: str) -> str:
+    """As code in Markdown, where it may hold backticks itself."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def test_the_table_is_what_the_commands_say(

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -265,7 +264,9 @@ def test_tables(data: st.DataObject, name: str, raw: dict[str, bytes]) -> None:
 @cases(0.6)
 @given(data=st.data(), make=st.sampled_from(["review", "business", "amazon"]))
 def test_records(data: st.DataObject, make: str, raw: dict[str, bytes]) -> None:
-    changed: Callable[[object], object] = lambda record: data.draw(changed_tree(record))
+    def changed(record: object) -> object:
+        return data.draw(changed_tree(record))
+
     more: dict[str, tuple[str, bytes]] = {
         "review": ("folder/yelp_academic_dataset_review.json", _lines(REVIEW, changed(REVIEW))),
         "business": ("folder/yelp_academic_dataset_business.json", _lines(changed(BUSINESS))),
