@@ -15,11 +15,12 @@ from recbole.utils.argument_list import (
 )
 
 from recbole_cllm4rec.config_layers import Layer, blaming, merge, model_files, model_names, read_defaults
-from recbole_cllm4rec.config_rules import CHECKS, RULES, Count, Natural, check_entries
+from recbole_cllm4rec.config_rules import CHECKS, OF_MODELS, RULES, Count, Natural, check_entries
 from recbole_cllm4rec.errors import UnknownOptionError, UserError, shown, suggestion
 from recbole_cllm4rec.options import Above, AtLeast, Between, Name, Names, Place, check_value
 
 Source = Literal["user", "item", "inter"]
+Places = Annotated[int, Between(0, 15)]  # what a number in double precision has
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ _RECBOLE_OPTIONS: dict[str, Any] = {
     "stopping_step": Natural,
     "clip_grad_norm": dict[str, Any] | None,
     "weight_decay": Annotated[float, AtLeast(0)],
-    "loss_decimal_place": Natural,
+    "loss_decimal_place": Places,
     "eval_args": dict[str, Any],
     "valid_metric": str,
     "eval_batch_size": Count,
-    "metric_decimal_place": Natural,
+    "metric_decimal_place": Places,
     "MAX_ITEM_LIST_LENGTH": Count,
     "rm_dup_inter": Literal["first", "last"] | None,
 }
@@ -99,6 +100,7 @@ def checked(layers: Sequence[Layer], model: str, dataset: str, options: type | N
     keeps the type of its default.
     """
     rules = _types(layer.values for layer in layers if layer.default) | _RECBOLE_OPTIONS | RULES
+    rules |= {key: rule for key, rule in OF_MODELS.items() if key in rules}
     rules |= {"model": Literal[model], "dataset": Literal[dataset]}
     for cls in filter(None, (PluginOptions, options)):
         rules |= get_type_hints(cls, include_extras=True)

@@ -49,6 +49,19 @@ RULES: dict[str, Any] = {
     "metrics": Name | Annotated[list[Name], Filled("a list of names")],
     "topk": Count | Annotated[list[Count], Filled("a list of them")],
 }
+OF_MODELS: dict[str, Any] = {  # where a model has them
+    "embedding_size": Count,
+    "hidden_act": Literal["gelu", "relu", "swish", "tanh", "sigmoid"],
+    "hidden_size": Count,
+    "inner_size": Count,
+    "k": Count,
+    "n_heads": Count,
+    "n_layers": Natural,
+}
+_FIELDS = (
+    *("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD", "TIME_FIELD"),
+    *("ITEM_LIST_LENGTH_FIELD", "POSITION_FIELD", "LIST_SUFFIX", "NEG_PREFIX"),
+)
 _CLIPPING: dict[str, Any] = {
     "max_norm": Annotated[float, Above(0)],
     "norm_type": Annotated[float, Above(0)],
@@ -95,9 +108,19 @@ def _check_folder(option: str, values: Mapping[str, Any]) -> None:
         raise UserError(f"{option} is {values[option]!r}, which leads into a file: give a folder")
 
 
+def _check_fields(values: Mapping[str, Any]) -> None:
+    """Columns that RecBole reads or makes, each under a name of its own."""
+    names = {option: values[option] for option in _FIELDS}
+    names["ITEM_ID_FIELD with LIST_SUFFIX"] = f"{values['ITEM_ID_FIELD']}{values['LIST_SUFFIX']}"
+    for option, name in names.items():
+        if same := [other for other, found in names.items() if found == name and other != option]:
+            raise UserError(f"{option} and {same[0]} are both {name!r}: give each a name of its own")
+
+
 CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "result_dir": partial(_check_folder, "result_dir"),
     "checkpoint_dir": partial(_check_folder, "checkpoint_dir"),
+    "ITEM_ID_FIELD": _check_fields,
     "clip_grad_norm": _check_clipping,
     "threshold": _check_threshold,
     "discretization": _check_discretization,

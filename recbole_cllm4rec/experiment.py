@@ -169,7 +169,8 @@ def _train(
 
     # RecBole's trainer for decision trees takes no callback.
     watch = {"callback_fn": validated} if "callback_fn" in signature(trainer.fit).parameters else {}
-    _, valid = trainer.fit(parts.train, parts.valid, saved=True, show_progress=show_progress, **watch)
+    with of_recbole("to train on"):
+        _, valid = trainer.fit(parts.train, parts.valid, saved=True, show_progress=show_progress, **watch)
     return valid, curve
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
 
+import numpy as np
+
 from recbole_cllm4rec.errors import UserError
 
 
@@ -15,6 +17,8 @@ def of_recbole(what: str) -> Iterator[None]:
     """
     try:
         yield
+    except np.linalg.LinAlgError as error:  # of a closed form without regularisation
+        raise UserError(f"RecBole refuses {what}: {error}; is reg_weight 0?") from error
     except (AssertionError, NotImplementedError, ValueError) as error:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         if not str(frames[-1].f_globals.get("__name__")).startswith("recbole.") or not str(error):

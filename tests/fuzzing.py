@@ -23,9 +23,9 @@ POP = ("--model=Pop", "--dataset=shop", "--topk=[3]", "--metrics=[NDCG]", "--val
 """A whole run in a blink: it counts."""
 # What a command that fails may leave: what it said, the folder of its run, and of a comparison audits and runs that
 # are finished.
-LOGS = re.compile(r"(log|log_tensorboard|saved|results/\w+/log)/.*|results/\w+/\w+\.audit\.json")
+LOGS = re.compile(r"(log|log_tensorboard|saved|results/\w+/log)/.*|results/\w+/\w+\.audit\.json|.*/run\.lock")
 ERROR = re.compile(r"(error|dataset_prep|python -m dataset_prep( [\w-]+)?): .")
-FEW, MANY = 30, 1000
+FEW, MANY = 30, 400
 COUNT: Counter[str] = Counter()
 """Cases so far, by how they ended: worked, refused."""
 

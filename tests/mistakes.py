@@ -87,6 +87,11 @@ MISTAKES = {
             "a bound on gradients without its size", f"{POP} --clip_grad_norm={{norm_type: 2}}".replace(" 2", "\\ 2")
         ),
         Mistake("heads that do not divide a size", "--model=SASRec --dataset=shop --n_heads=3 --hidden_size=64"),
+        Mistake("sequences for a model that reads none", f"{POP} --transform=crop_itemseq"),
+        Mistake("sparse steps for a model that has none", f"{POP} --learner=sparse_adam"),
+        Mistake("no negatives for a model of pairs", "--model=BPR --dataset=shop --train_neg_sample_args=null"),
+        Mistake("a closed form without its regularisation", "--model=EASE --dataset=shop --reg_weight=0"),
+        Mistake("two columns of one name", f"{POP} --LABEL_FIELD=item_id"),
         Mistake("an interval that is none", f"{POP} --user_inter_num_interval=5"),
         Mistake("a column name where a list is due", f"{POP} --load_col.inter=user_id"),
         Mistake("a folder of results above the results", f"{POP} --run_name=../mine"),

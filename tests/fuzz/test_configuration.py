@@ -1,7 +1,8 @@
 """Configuration files and options: known names with odd values, odd names, and yaml that is damaged."""
 
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 import yaml
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from mutations import changed_bytes, changed_tree, values
 
 from recbole_cllm4rec.config import Config
+from recbole_cllm4rec.config_check import _RECBOLE_OPTIONS
+from recbole_cllm4rec.config_rules import RULES
 
 # These start processes, reach for the network, or write where they are told; worker processes are many at 10**9.
 ELSEWHERE = {"worker", "nproc", "world_size", "local_rank", "offset", "ip", "port", "download", "log_wandb"}
@@ -65,6 +68,92 @@ TOKENS = [
     b"topk: 1\n",
     b"%YAML 9\n",
 ]
+
+
+# Values of the right kind somewhere: they go deeper than those that are wrong for every option.
+NAMES = [
+    "user_id",
+    "item_id",
+    "timestamp",
+    "title",
+    "rating",
+    "label",
+    "item_id_list",
+    "inter",
+    "item",
+    "user",
+    "kg",
+    "net",
+    "*",
+]
+WORDS = [
+    "full",
+    "labeled",
+    "uni3",
+    "pop2",
+    "uni900",
+    "RO",
+    "TO",
+    "none",
+    "user",
+    "first",
+    "last",
+    "adam",
+    "sgd",
+    "sparse_adam",
+    "BPR",
+]
+WORDS += [
+    "CE",
+    "AUC",
+    "RMSE",
+    "Recall",
+    "NDCG@3",
+    "recall@3",
+    "GAUC",
+    "[0,inf)",
+    "(3,1]",
+    "[2,3];[9,9]",
+    "mask_itemseq",
+    "utf-16",
+    ",",
+]
+WORDS += [
+    "ED",
+    "LD",
+    "uniform",
+    "popularity",
+    "valid_and_test",
+    "test_only",
+    "train",
+    "shop",
+    "NDCG",
+    "{title}",
+    "ItemCoverage",
+]
+SIZES = [0, 1, 2, 3, 5, 64, 10**6, -1, 0.0, 0.1, 0.5, 1.0, 2.5, 1e-9, 1e30, True, False, None]
+words = st.sampled_from([*NAMES, *WORDS])
+sizes = st.sampled_from(SIZES)
+PARTS = [
+    "split",
+    "mode",
+    "order",
+    "group_by",
+    "RS",
+    "LS",
+    "TS",
+    "valid",
+    "test",
+    "distribution",
+    "sample_num",
+    "dynamic",
+    "alpha",
+]
+PARTS += ["candidate_num", "max_norm", "norm_type", "method", "bucket", *NAMES]
+plain = words | sizes | st.lists(words, max_size=3) | st.lists(sizes, max_size=3)
+plausible = plain | st.dictionaries(
+    st.sampled_from(PARTS), plain | st.dictionaries(st.sampled_from(PARTS), plain, max_size=2), max_size=3
+)
 
 
 def _options() -> list[str]:
@@ -124,3 +213,41 @@ def test_bytes_of_a_yaml(content: bytes, of_dataset: bool) -> None:
         Path("dataset/shop/shop.yaml" if of_dataset else "shop.yaml").write_bytes(content)
         more = [] if of_dataset else ["--config_files=shop.yaml"]
         judged(["--model=Pop", "--dataset=shop", "--gpu_id=", *more])
+
+
+def _legal(kind: Any) -> st.SearchStrategy[Any]:
+    """Values that an option of this kind may have."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _legal(args[0]).filter(lambda value: all(bound.holds(value) for bound in args[1:]))
+    if origin in (Union, UnionType):
+        return st.one_of(*map(_legal, args))
+    if origin is Literal:
+        return st.sampled_from(args)
+    if origin is list:
+        return st.lists(_legal(args[0]), max_size=3)
+    if origin is dict:
+        return st.dictionaries(_legal(args[0]), _legal(args[1]), max_size=2)
+    of_kind = [size for size in SIZES if type(size) is kind]
+    return (
+        st.sampled_from(of_kind) if of_kind else words if kind is str else st.none() if kind is NoneType else plausible
+    )
+
+
+@cases(2)
+@given(
+    data=st.data(),
+    n_options=st.integers(1, 3),
+    model=st.sampled_from(["Pop", "Pop", "EASE", "BPR", "ItemKNN", "SASRec"]),
+)
+def test_legal_values(data: st.DataObject, n_options: int, model: str) -> None:
+    defaults = Config(model, "shop").asked
+    known = sorted(set(defaults) - ELSEWHERE - TAKEN)
+    asked: dict[str, Any] = {"epochs": 1}
+    for key in data.draw(st.lists(st.sampled_from(known), min_size=n_options, max_size=n_options)):
+        asked[key] = data.draw(_legal({**_RECBOLE_OPTIONS, **RULES}.get(key, type(defaults[key]))))
+    asked["epochs"] = min(1, asked["epochs"])
+    with ground():
+        _written(asked)
+        mine = [word for word in POP[1:] if word.partition("=")[0][2:] not in asked]
+        judged([f"--model={model}", *mine, "--config_files=shop.yaml"])
