@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import recbole.config
 from recbole.evaluator.register import metrics_dict
-from recbole.utils import InputType, ModelType, get_model
+from recbole.utils import ModelType, get_model
 
 from recbole_cllm4rec import compat
 from recbole_cllm4rec.config_check import checked
@@ -95,7 +95,6 @@ class Config(recbole.config.Config):
             self._set_default_parameters()
             self._init_device()
             self._set_train_neg_sample_args()
-            self._check_negatives()
             self._set_eval_neg_sample_args("valid")
             self._set_eval_neg_sample_args("test")
             for metric in self["metrics"]:
@@ -151,13 +150,6 @@ class Config(recbole.config.Config):
         if self["learner"] == "sparse_adam" and not getattr(self.model_class, "sparse_gradients", False):
             raise UserError(
                 f"learner is sparse_adam, but gradients of {self.model} are not sparse: set learner to adam"
-            )
-
-    def _check_negatives(self) -> None:
-        if self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and self["train_neg_sample_args"]["distribution"] == "none":
-            raise UserError(
-                f"train_neg_sample_args is null, but {self.model} learns from items against others: set it to "
-                "{distribution: uniform, sample_num: 1}"
             )
 
     def _init_device(self) -> None:

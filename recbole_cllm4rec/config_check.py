@@ -15,7 +15,7 @@ from recbole.utils.argument_list import (
 )
 
 from recbole_cllm4rec.config_layers import Layer, blaming, merge, model_files, model_names, read_defaults
-from recbole_cllm4rec.config_rules import CHECKS, OF_MODELS, RULES, Count, Natural, check_entries
+from recbole_cllm4rec.config_rules import CHECKS, OF_MODELS, RULES, Count, Natural, check_entries, check_fields
 from recbole_cllm4rec.errors import UnknownOptionError, UserError, shown, suggestion
 from recbole_cllm4rec.options import Above, AtLeast, Between, Name, Names, Place, check_value
 
@@ -114,6 +114,7 @@ def checked(layers: Sequence[Layer], model: str, dataset: str, options: type | N
         with blaming(sources[key]):
             check(values)
     _check_valid_metric(values)
+    check_fields(values)
     return values
 
 

@@ -108,8 +108,8 @@ def _check_folder(option: str, values: Mapping[str, Any]) -> None:
         raise UserError(f"{option} is {values[option]!r}, which leads into a file: give a folder")
 
 
-def _check_fields(values: Mapping[str, Any]) -> None:
-    """Columns that RecBole reads or makes, each under a name of its own."""
+def check_fields(values: Mapping[str, Any]) -> None:
+    """Raise :class:`UserError` unless the columns that RecBole reads or makes have each a name of their own."""
     names = {option: values[option] for option in _FIELDS}
     names["ITEM_ID_FIELD with LIST_SUFFIX"] = f"{values['ITEM_ID_FIELD']}{values['LIST_SUFFIX']}"
     for option, name in names.items():
@@ -120,7 +120,6 @@ def _check_fields(values: Mapping[str, Any]) -> None:
 CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "result_dir": partial(_check_folder, "result_dir"),
     "checkpoint_dir": partial(_check_folder, "checkpoint_dir"),
-    "ITEM_ID_FIELD": _check_fields,
     "clip_grad_norm": _check_clipping,
     "threshold": _check_threshold,
     "discretization": _check_discretization,

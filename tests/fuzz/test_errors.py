@@ -112,3 +112,4 @@ def test_every_answer_says_what_or_where(answers: dict[str, list[tuple[Mistake, 
     for rows in answers.values():
         for mistake, line in rows:
             assert len(line.split()) > 5, (mistake, line)
+            assert "site-packages" not in line, (mistake, line)
