@@ -231,7 +231,11 @@ def _check_facts(folder: Path, state: dict[str, Any]) -> None:
     facts = check_value(f"{folder}: run", dict[str, Any], state.get("run"))
     check_value(f"{folder}: words", str, state.get("words"))
     for key, kind in _FACTS.items():
-        check_value(f"{folder}: run.{key}", kind, facts.get(key))
+        if key not in facts:
+            raise UserError(
+                f"{folder} does not say its run's {key}: no training saved this; start anew, without --resume"
+            )
+        check_value(f"{folder}: run.{key}", kind, facts[key])
     for key, kind in _OF_BACKBONE.items():
         if facts["backbone"] is not None:
             check_value(f"{folder}: run.backbone.{key}", kind, facts["backbone"].get(key))

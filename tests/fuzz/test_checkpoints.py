@@ -87,7 +87,7 @@ def test_bytes_under_a_manifest_that_agrees(data: st.DataObject, name: str, chec
         refuses(lambda: load(folder), DamagedError)
 
 
-@cases(0.4)
+@cases(0.2)
 @given(data=st.data())
 def test_a_state_of_another_making_is_not_gone_on_with(
     data: st.DataObject, checkpoint: Path, words: list[str], stopped: Path
