@@ -68,6 +68,8 @@ def build(folder: Path, backbone: str, users: int, items: int, rng: np.random.Ge
         "train_backbone": True,  # its dropout draws from torch's generator
         "sampled_above": 0,  # and a sampled softmax from its own
         "n_sampled": 5,
+        "training_prior": 0.0,  # which scores all items
+        "scoring_prior": 0.0,
         "token_init": "text",
         "mask_share": [0.1, 0.6],
         "learning_rate": 0.01,

@@ -64,12 +64,14 @@ class Workload:
 
 
 def build_workload(location: str, lengths: Lengths, device: torch.device, **options: Any) -> Workload:
-    """The model of the default options over a corpus of these lengths, its backbone from ``location``."""
+    """The model of the paper's options over a corpus of these lengths, its backbone from ``location``."""
     tokenizer = AutoTokenizer.from_pretrained(weights_folder(location))
     corpus = random_corpus(lengths, whole_words(tokenizer), np.random.default_rng(0))
     sizes = {"user": corpus.n_users, "item": corpus.n_items}
+    values = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
     config = {
-        **yaml.safe_load(DEFAULTS.read_text(encoding="utf-8")),
+        **values,
+        **values["variants"]["paper"],
         "backbone": location,
         "USER_ID_FIELD": "user",
         "ITEM_ID_FIELD": "item",

@@ -14,7 +14,8 @@ from dataset_prep.tables import Dataset
 
 CUT_OFFS = (1, 3, 5, 10, 20, 40)  # of those that leave half of the items unranked, the last three are taken
 PROTOCOL = 100  # items that the paper's longest ranking needs
-NO_ITEM_TEXT = "token_init: random, tfidf_weight: 0, sentence_weight: 0"  # of CLLM4Rec, in place of a recipe with text
+# Of CLLM4Rec, in place of a recipe with text.
+NO_ITEM_TEXT = "token_init: random, shared_words: False, tfidf_weight: 0, sentence_weight: 0"
 QUANTILES = {"25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "longest": 1.0}
 
 
@@ -96,10 +97,7 @@ def _without(told: set[str]) -> str:
         return ""
     if told:
         return f"# No item has a text for its token to start from.\nfor_model: {{CLLM4Rec: {{{NO_ITEM_TEXT}}}}}\n"
-    return (
-        "# There is no text: a content view would have nothing to read.\n"
-        f"for_model: {{CLLM4Rec: {{variant: LLM-CF, {NO_ITEM_TEXT}}}}}\n"
-    )
+    return "# There is no text: a content view would have nothing to read.\nfor_model: {CLLM4Rec: {variant: no-text}}\n"
 
 
 def _cut_offs(n_items: int) -> str:

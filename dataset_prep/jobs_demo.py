@@ -35,26 +35,6 @@ SYNTHETIC = (
     "city or remote + quality of the job); one click in ten is on any job. Texts tell six of seven skills, each in one "
     "of two wordings; nothing tells quality and noise. The whole mechanism: dataset_prep/simulation.py."
 )
-RECIPE = """\
-# For two CPU cores, minutes in all; the paper's schedule is that of properties/model.
-for_model:
-  CLLM4Rec:
-    backbone: minilm
-    token_init: text
-    mask_share: [0.1, 0.6]
-    max_length: 64
-    pooled_head: True
-    prior_trust: 2.0
-    lambda_c: 0.01
-    content_epochs: 0
-    pretrain_epochs: 0
-    epochs: 8
-    eval_step: 2
-    content_share: 0.25
-    learning_rate: 1.0e-3
-    learning_rate_schedule: linear
-    train_batch_size: 32
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +62,7 @@ def read(args: argparse.Namespace, reader: Reader) -> Dataset:
     jobs.add_arguments(parser)
     asked = parser.parse_args([str(files["clicks"]), "--members", str(files["members"]), "--jobs", str(files["jobs"])])
     dataset = jobs.read(asked, reader)
-    return replace(dataset, facts=f"# SYNTHETIC DATA.\n{dataset.facts}{RECIPE}", notes=(SYNTHETIC, *dataset.notes))
+    return replace(dataset, facts=f"# SYNTHETIC DATA.\n{dataset.facts}", notes=(SYNTHETIC, *dataset.notes))
 
 
 def write_raw(folder: Path, n_members: int, n_jobs: int, seed: int) -> dict[str, Path]:

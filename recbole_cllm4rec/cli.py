@@ -1,8 +1,10 @@
 """The command line: ``python run_recbole.py --model=CLLM4Rec --dataset=ml-100k --key=value …``."""
 
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ SEEDS = 1000  # of one row: more are a slip of the finger
 USAGE = """\
 usage: python run_recbole.py --model=MODEL --dataset=DATASET [--config_files='a.yaml b.yaml'] [--KEY=VALUE …]
        python run_recbole.py --model=MODEL --dataset=DATASET --resume[=FOLDER] [--KEY=VALUE …]
+       torchrun --nproc-per-node=N run_recbole.py --model=CLLM4Rec --dataset=DATASET [--KEY=VALUE …]
        python run_recbole.py --models=A,B,C --dataset=DATASET [--seeds=N] [--reference=A] [--KEY=VALUE …]
        python run_recbole.py --model=MODEL --dataset=DATASET --audit
        python run_recbole.py --model=MODEL --dataset=DATASET --tune[=SPACE] [--trials=N]
@@ -47,27 +50,47 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the experiment that ``argv`` describes; 0, or 2 after a one-line error on stderr."""
+    """Run the experiment that ``argv`` describes; 0, or 2 after a one-line error on stderr.
+
+    Where torchrun started this process with others, they run it together, and one of them says what there is to say.
+    """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or "-h" in argv or "--help" in argv:
         print(USAGE, end="")
         return 0
+    if not _has_company():
+        return _answer(argv, partial(print, file=sys.stderr))
+    from recbole_cllm4rec import processes
+
+    with processes.joined():
+        return _answer(argv, processes.say_once)
+
+
+def _answer(argv: Sequence[str], say: Callable[[str], None]) -> int:
     try:
         _run(argv)
     except UserError as error:
-        print(f"error: {line(error)}", file=sys.stderr)
+        say(f"error: {line(error)}")
         return 2
     except KeyboardInterrupt as stop:
-        print(stop if stop.args else "stopped", file=sys.stderr)
+        words = str(stop) if stop.args else "stopped"
         if number := getattr(stop, "number", None):  # of the signal; the training is saved
-            print(f"go on with: {_command(_resuming(argv))}", file=sys.stderr)
+            say(f"{words}\ngo on with: {_command(_resuming(argv))}")
             return 128 + int(number)
+        say(words)
         return 130
     return 0
 
 
+def _has_company() -> bool:
+    """Whether torchrun started this process, and others; it says so in these variables."""
+    return "LOCAL_RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1
+
+
 def _run(argv: Sequence[str]) -> None:
     options = parse(argv)
+    if _has_company() and (alone := sorted({"recommend", "models", "audit", "tune"}.intersection(options))):
+        raise UserError(f"--{alone[0]} runs in one process: leave out torchrun")
     if "recommend" in options:
         _recommend(options)
         return
@@ -84,6 +107,7 @@ def _run(argv: Sequence[str]) -> None:
 
 
 def _single(options: dict[str, Any], dataset: str, files: Sequence[str]) -> None:
+    from recbole_cllm4rec import processes
     from recbole_cllm4rec.experiment import run
     from recbole_cllm4rec.report.table import row
 
@@ -92,6 +116,8 @@ def _single(options: dict[str, Any], dataset: str, files: Sequence[str]) -> None
         raise UserError(f"--resume takes the folder of a run, or nothing for the newest, not {shown(resume)}")
     check_value("--resume", bool | Place, resume)
     result = run(_text(options, "model"), dataset, files, options, resume)
+    if not processes.is_main():
+        return
     print(f"\n{dataset}, test part, seed {result['seed']}, split {result['split']['test']}")
     print(row(result, result["config"]["table_metrics"]))
 
@@ -142,7 +168,14 @@ def _resuming(argv: Sequence[str]) -> list[str]:
 
 
 def _command(argv: Sequence[str]) -> str:
-    return f"python run_recbole.py {shlex.join(argv)}"
+    program = f"torchrun {_machines()}" if _has_company() else "python"
+    return f"{program} run_recbole.py {shlex.join(argv)}"
+
+
+def _machines() -> str:
+    """How many processes torchrun starts, as it is told; what else it takes on several machines is their owner's."""
+    here, all_ = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["WORLD_SIZE"])
+    return f"--nproc-per-node={here}" if here == all_ else f"--nnodes={all_ // here} --nproc-per-node={here}"
 
 
 def _recommend(options: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ import recbole.utils.logger
 import torch
 from scipy.sparse import dok_matrix
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.errors import UserError
 
 _ALIASES = {  # ray's tensorboard logger wants bool8
@@ -52,6 +53,7 @@ def apply() -> None:
     one_colour_wrapper()
     popularity_of_all_rows()
     no_anomaly_detection()
+    tensorboard_of_the_main_process()
 
 
 def numpy_aliases() -> None:
@@ -88,7 +90,10 @@ def trust(folder: str | Path) -> None:
 
 
 def download_without_process_group() -> None:
-    """``Dataset._download`` (data/dataset/dataset.py) ends at a barrier, for which one process alone has no group."""
+    """``Dataset._download`` (data/dataset/dataset.py) ends at a barrier, for which one process alone has no group.
+
+    Of several of ours, one downloads before the others look.
+    """
     module = recbole.data.dataset.dataset
     _overlay(module, "torch", distributed=_Overlay(torch.distributed, barrier=_barrier))
 
@@ -130,6 +135,22 @@ def no_anomaly_detection() -> None:
         _overlay(module, "torch")
 
 
+def tensorboard_of_the_main_process() -> None:
+    """Every ``Trainer`` (trainer/trainer.py) opens a folder for tensorboard, in each of several processes."""
+    recbole.trainer.trainer.get_tensorboard = _tensorboard
+
+
+def _tensorboard(logger: Any) -> Any:
+    return recbole.utils.get_tensorboard(logger) if processes.is_main() else _Unwritten()
+
+
+class _Unwritten:
+    """In place of a writer: whatever it is told, it does nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: None
+
+
 def _count(self: Any, interaction: Any) -> torch.Tensor:
     self.item_cnt += torch.bincount(interaction[self.ITEM_ID], minlength=self.n_items)[:, None]
     self.max_cnt = self.item_cnt.max(dim=0)[0]
@@ -140,7 +161,7 @@ def fresh_logger(config: Any) -> None:
     """RecBole's ``init_logger``, which alone leaves the handlers of the first run in a process to all later ones.
 
     It relies on ``logging.basicConfig``, which does nothing where the root logger has a handler. Handlers that RecBole
-    made are closed; others, a notebook's or a test's, stay.
+    made are closed; others, a notebook's or a test's, stay. Of several processes, the main one logs.
     """
     root = logging.getLogger()
     others = [handler for handler in root.handlers if not _made_by_recbole(handler)]
@@ -148,7 +169,10 @@ def fresh_logger(config: Any) -> None:
         handler.close()
     root.handlers.clear()
     try:
-        recbole.utils.logger.init_logger(config)
+        if processes.is_main():
+            recbole.utils.logger.init_logger(config)
+        else:
+            root.addHandler(logging.NullHandler())
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}; the logs of runs go to ./log") from None
     finally:
@@ -188,7 +212,7 @@ def load_checkpoint(file: Any, *args: Any, **options: Any) -> Any:
 
 
 def _barrier() -> None:
-    if torch.distributed.is_initialized():
+    if torch.distributed.is_initialized() and processes.world() == 1:
         torch.distributed.barrier()
 
 

@@ -15,7 +15,7 @@ import recbole.config
 from recbole.evaluator.register import metrics_dict
 from recbole.utils import ModelType, get_model
 
-from recbole_cllm4rec import compat
+from recbole_cllm4rec import compat, processes
 from recbole_cllm4rec.config_check import checked
 from recbole_cllm4rec.config_layers import dataset_folder, gather, model_names, properties_dir, recbole_models
 from recbole_cllm4rec.errors import UserError, suggestion
@@ -24,7 +24,7 @@ from recbole_cllm4rec.yamlio import Loader
 
 __all__ = ["Config", "model_class", "model_names", "properties_dir"]
 
-# Options that no figure depends on: where things are, what is shown, what else is written.
+# Options that no figure depends on: where things are, what is shown, what else is written, who holds what.
 _OF_NO_CONSEQUENCE = {
     "checkpoint_dir",
     "checkpoint_minutes",
@@ -35,6 +35,7 @@ _OF_NO_CONSEQUENCE = {
     "run_name",
     "save_dataset",
     "save_dataloaders",
+    "shard_backbone",
     "show_progress",
     "state",
     "table_metrics",
@@ -99,6 +100,9 @@ class Config(recbole.config.Config):
             self._set_eval_neg_sample_args("test")
             for metric in self["metrics"]:
                 metrics_dict[metric.lower()](self)  # a metric checks its own settings
+        self["device"] = processes.place(self["device"])
+        if not processes.is_main():
+            self["show_progress"] = self["log_wandb"] = False
 
     def effective(self) -> dict[str, Any]:
         """Every option in plain values, sorted by name, as a config file that gives this configuration again.
@@ -161,7 +165,8 @@ class Config(recbole.config.Config):
         if not self["use_gpu"]:
             self["gpu_id"] = ""
         elif self["gpu_id"] is None:
-            self["gpu_id"] = "0" if visible is None else visible
+            first = range(int(os.environ.get("LOCAL_WORLD_SIZE", 1)))  # one for each process on this machine
+            self["gpu_id"] = ",".join(map(str, first)) if visible is None else visible
         super()._init_device()
         if self["gpu_id"] == "":
             os.environ.pop("CUDA_VISIBLE_DEVICES")

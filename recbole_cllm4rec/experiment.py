@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from logging import getLogger
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from recbole.utils import ModelType, init_seed
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint.resume import Resume, Run, finished, opened, run_name
 from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
@@ -52,15 +54,30 @@ def run(
     ``resume``: True goes on with the newest run of this configuration if there is one, a path with the run in that
     folder; a run that is finished is returned as it is. Raises :class:`recbole_cllm4rec.errors.UserError` for whatever
     is the user's to mend, and :class:`recbole_cllm4rec.checkpoint.interrupts.Stopped` where a signal ended the
-    training, which is saved.
+    training, which is saved. Where the process has joined others (:func:`recbole_cllm4rec.processes.joined`), all call
+    it alike, and the main one writes.
     """
-    entry, config = configure(model, dataset, config_files, overrides)
-    fresh_logger(config)
-    if path := finished(config, resume):
-        getLogger().info("finished before, and not run again: %s", path)
-        return read_result(path)
-    with opened(config, resume) as current:
-        return run_with(entry, config, current)
+    with processes.watch():
+        entry, config = configure(model, dataset, config_files, overrides)
+        _check_company(model, entry.trainer)
+        fresh_logger(config)
+        if before := processes.from_main(lambda: _result_before(config, resume)):
+            return before
+        with opened(config, resume) as current:
+            return run_with(entry, config, current)
+
+
+def _check_company(model: str, trainer: Any) -> None:
+    if processes.world() > 1 and not trainer.in_several_processes:
+        raise UserError(f"{model} is trained by one process: leave out torchrun (legal with it: CLLM4Rec)")
+
+
+def _result_before(config: Config, resume: Resume) -> dict[str, Any] | None:
+    path = finished(config, resume)
+    if path is None:
+        return None
+    getLogger().info("finished before, and not run again: %s", path)
+    return read_result(path)
 
 
 def configure(
@@ -97,16 +114,18 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "seconds": fitted.seconds,
         "peak_memory_gib": peak_memory(config["device"]),
         "device": str(config["device"]),
+        "processes": processes.world(),
         "versions": versions(),
         "commit": commit(),
         "history": fitted.history,
         "config_hash": config.digest(),
         "config": config.effective(),
     }
-    curves = validation_curves(result) if len(fitted.history) > 1 else {}
-    path = write_result(result, _per_user(fitted), curves, Path(config["result_dir"]) / config["dataset"])
+    if processes.is_main():
+        curves = validation_curves(result) if len(fitted.history) > 1 else {}
+        path = write_result(result, _per_user(fitted), curves, Path(config["result_dir"]) / config["dataset"])
+        getLogger().info("result: %s", path)
     current.finish()
-    getLogger().info("result: %s", path)
     return result
 
 
@@ -119,7 +138,8 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None,
     clock = _Clock()
     for recipe in config.recipes:
         log.info("%s: %s", recipe.source, recipe.values)
-    data = entry.dataset(config)
+    read = partial(entry.dataset, config)
+    data = processes.main_first(read) if config["download"] else read()
     log.info(data)
     parts = split(config, data)
     log.info("split: %s, masked at test: %s", parts.fingerprints, config["history_mask"])
@@ -132,7 +152,9 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None,
         trainer = entry.trainer(config, model)
     except ImportError as error:  # RecBole's hook to a tracker that is not installed
         raise UserError(str(error)) from None
-    trainer.keep(run, run.checked(_facts(config, parts, model)))
+    facts = _facts(config, parts, model)
+    processes.check_same({name: facts[name] for name in ("config_hash", "split", "backbone", "versions")})
+    trainer.keep(run, run.checked(facts))
     try:
         valid, curve = _train(trainer, parts, config["show_progress"], on_validation)
     finally:
@@ -152,6 +174,7 @@ def _facts(config: Config, parts: Split, model: Any) -> dict[str, Any]:
         "backbone": _backbone(model, config),
         "versions": versions(),
         "device": config["device"].type,
+        "processes": processes.world(),
         "threads": torch.get_num_threads(),
     }
 

@@ -28,6 +28,7 @@ from scipy.sparse import coo_matrix, dok_matrix
 from recbole_cllm4rec import compat
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.processes import group
 
 
 @pytest.fixture
@@ -307,6 +308,23 @@ def test_autograd_looks_for_nan_only_if_asked(monkeypatch: pytest.MonkeyPatch) -
         torch.autograd.set_detect_anomaly(True)
         compat.no_anomaly_detection()
         assert torch.is_anomaly_enabled()
+
+
+def test_one_of_several_processes_has_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folders() -> list[str]:
+        compat.fresh_logger(config)
+        writer = trainer_module.get_tensorboard(logging.getLogger("none of RecBole's"))
+        writer.add_scalar("loss", 1.0, 0)
+        writer.close()
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    config = Config("Pop", "ml-100k", overrides={"gpu_id": ""})
+    monkeypatch.chdir(tmp_path)
+    compat.tensorboard_of_the_main_process()
+    with monkeypatch.context() as patch:
+        patch.setattr(group, "_here", group._Here(rank=1, world=2))
+        assert folders() == []
+    assert folders() == ["log", "log_tensorboard"]
 
 
 def test_apply_may_be_repeated() -> None:

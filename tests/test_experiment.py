@@ -23,7 +23,6 @@ SHORT = {
     "eval_step": 1,
     "learning_rate": 0.01,
     "learning_rate_schedule": "linear",
-    "token_init": "random",
     "show_progress": False,
 }
 
@@ -156,6 +155,7 @@ def test_no_held_out_review_is_read_in_a_whole_epoch(
         "text_fields": {"inter": ["review"]},
         **RANKING,
     }
+    facts |= {"variant": "no-text", "content_view": True}
     _, net, trainer = prepared("CLLM4Rec", "shop", backbone=str(bert), **facts)
     words = net.backbone.words
     prompts = ["has interacted with", "the user will interact with:", "writes the review for", ":"]

@@ -20,6 +20,7 @@ from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 from recbole_cllm4rec.training.stages import Stage, build_stages
 
 PROPERTIES = yaml.safe_load((Path(__file__).parents[1] / "properties/model/CLLM4Rec.yaml").read_text(encoding="utf-8"))
+PAPER = PROPERTIES | PROPERTIES["variants"]["paper"]
 
 USERS = np.array([1, 2, 1, 3, 1, 2])
 ITEMS = np.array([1, 3, 2, 5, 3, 4])
@@ -69,9 +70,9 @@ def backbone(name: str | Path, **changes: Any) -> Backbone:
 
 
 def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:
-    """The defaults of the model's yaml, and what else a model reads from RecBole's ``Config``."""
+    """The paper's values in the model's yaml, and what else a model reads from RecBole's ``Config``."""
     return {
-        **PROPERTIES,
+        **PAPER,
         "backbone": str(backbone),
         "precision": "float32",
         "USER_ID_FIELD": "user",

@@ -41,6 +41,7 @@ class Backbone(nn.Module, ABC):
         self.max_length = max_length
         self.hidden_size: int = self.word_embeddings.shape[1]
         self.vocabulary_size: int = self.word_embeddings.shape[0]
+        self._fingerprint: str | None = None  # once the weights are elsewhere
 
     def train(self, mode: bool = True) -> "Backbone":
         """Dropout stays off in a frozen backbone: there is nothing to regularise."""
@@ -53,6 +54,12 @@ class Backbone(nn.Module, ABC):
         """Z_t [N, K]."""
         weight: Tensor = self.model.get_input_embeddings().weight  # type: ignore[operator]
         return weight
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The blocks of the transformer, which hold most of its weights."""
+        lists = [module for module in self.model.modules() if isinstance(module, nn.ModuleList)]
+        return max(lists, key=lambda blocks: sum(p.numel() for p in blocks.parameters()))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -97,8 +104,14 @@ class Backbone(nn.Module, ABC):
 
     def fingerprint(self) -> str:
         """sha256 of the weights, names and shapes included, so that a result says which model made it."""
+        if self._fingerprint is not None:
+            return self._fingerprint
         digest = hashlib.sha256()
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+    def keep_fingerprint(self) -> None:
+        """While all weights are here: soon no process will have more than its share of them."""
+        self._fingerprint = self.fingerprint()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.backbone.base import Backbone, Layout
 from recbole_cllm4rec.backbone.lengths import batches_by_length
 
@@ -30,11 +31,13 @@ def encode_sentences(
     training = backbone.training
     backbone.eval()  # the dropout of one that is to be trained would blur the texts
     with tqdm(total=len(found), desc=f"encode the text of {what}", unit="text", disable=not show_progress) as bar:
-        for rows in batches_by_length(lengths, len(found), max_batch_tokens):
-            sentences[torch.from_numpy(rows)] = _mean_states(backbone, [layouts[r] for r in rows])
-            bar.update(len(rows))
+        for rows, own in processes.turns(batches_by_length(lengths, len(found), max_batch_tokens)):
+            means = _mean_states(backbone, [layouts[r] for r in rows])
+            if own:
+                sentences[torch.from_numpy(rows)] = means
+            bar.update(min(len(rows) * processes.world(), len(found) - bar.n))
     backbone.train(training)
-    return torch.tensor(found, dtype=torch.long), sentences
+    return torch.tensor(found, dtype=torch.long), processes.put_together(sentences)
 
 
 def _mean_states(backbone: Backbone, layouts: Sequence[Layout]) -> Tensor:

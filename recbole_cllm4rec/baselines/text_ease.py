@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import Precision, resolve_precision
-from recbole_cllm4rec.model.closed_form import ClosedFormOptions, sentence_rows, text_ease_weights, text_kernel
+from recbole_cllm4rec.model.closed_form import (
+    ClosedFormOptions,
+    sentence_rows,
+    text_ease_weights,
+    text_kernel,
+    tfidf_rows,
+)
 from recbole_cllm4rec.options import AtLeast, read_options
 
 
@@ -52,8 +58,9 @@ class TextEASE(GeneralRecommender):
         self.interaction_matrix: csr_matrix = dataset.inter_matrix(form="csr").astype(np.float32)
         shown = config["show_progress"]
         sentences = None if self.backbone is None else sentence_rows(self.backbone, texts, "items", shown)
-        kernel = text_kernel(texts, self.options, sentences)
-        self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options.reg_weight)
+        words = tfidf_rows(texts) if self.options.tfidf_weight else None
+        kernel = text_kernel(self.options, words, sentences)
+        self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options)
         self.other_parameter_name = ["interaction_matrix", "item_similarity"]  # what RecBole's checkpoints save
 
     @property

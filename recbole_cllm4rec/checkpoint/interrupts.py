@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from recbole_cllm4rec import processes
+
 
 class Stopped(KeyboardInterrupt):
     """The training was told to stop by a signal of this ``number``, and is saved in ``folder``."""
@@ -40,8 +42,9 @@ def sigterm_as_interrupt() -> Iterator[None]:
 class Interrupts:
     """Signals while it is entered: ``heard`` is the number of the one that came, None so far.
 
-    A second Ctrl-C is a plain KeyboardInterrupt, for those who do not want to wait. In a thread that is not the main
-    one nothing is heard, as Python tells signals to that alone.
+    A second Ctrl-C is a plain KeyboardInterrupt, for those who do not want to wait; not in several processes, where
+    torchrun sends on what the terminal has sent before. In a thread that is not the main one nothing is heard, as
+    Python tells signals to that alone.
     """
 
     heard: int | None = None
@@ -71,7 +74,7 @@ class Interrupts:
             self._breaks_off = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.heard == number == signal.SIGINT:
+        if self.heard == number == signal.SIGINT and processes.world() == 1:
             raise KeyboardInterrupt
         self.heard = self.heard or number
         if self._breaks_off:

@@ -7,6 +7,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint.interrupts import AtOnce, Interrupts, Stopped
 from recbole_cllm4rec.checkpoint.resume import Run
 from recbole_cllm4rec.checkpoint.state import take_apart
@@ -21,7 +22,8 @@ class Journal:
     """The checkpoints of one training, in its ``run``; to be entered while it trains.
 
     ``facts`` say what the run is, and stand in every checkpoint beside the state. A checkpoint is saved ``minutes``
-    after the one before, or as long after it as keeps saving within ``SHARE``; at every look if that is 0.
+    after the one before, or as long after it as keeps saving within ``SHARE``; at every look if that is 0. Of several
+    processes the main one saves; what any of them hears, all obey at their next look.
     """
 
     def __init__(self, run: Run, facts: dict[str, Any], minutes: float):
@@ -43,13 +45,15 @@ class Journal:
 
     def look(self, state: State, best: Path | None) -> None:
         """Save if it is time; where a signal has come, save and raise :class:`Stopped`."""
-        if self._interrupts.heard is not None:
-            self._stop(state, best)
+        if heard := processes.largest(self._interrupts.heard or 0):
+            self._stop(state, best, heard)
         if monotonic() >= self._due:
             self.save(state, best)
 
     def save(self, state: State, best: Path | None) -> None:
         """Save now: the ``state``, and the file of the ``best`` weights, if any epoch was validated."""
+        if not processes.is_main():
+            return
         start = monotonic()
         plain, tensors = take_apart(state())
         self.run.save({"run": self._facts, **plain}, tensors, best)
@@ -58,14 +62,21 @@ class Journal:
 
     @contextmanager
     def repeatable(self, state: State, best: Path | None) -> Iterator[None]:
-        """A block that changes nothing of the state: a signal breaks it off, to be done again from its start."""
+        """A block that changes nothing of the state: a signal breaks it off, to be done again from its start.
+
+        Not in several processes, as those that hear it later would wait for those that broke off.
+        """
+        if processes.world() > 1:
+            yield
+            return
         try:
             with self._interrupts.at_once():
                 yield
         except AtOnce:
-            self._stop(state, best)
+            assert self._interrupts.heard is not None
+            self._stop(state, best, self._interrupts.heard)
 
-    def _stop(self, state: State, best: Path | None) -> None:
+    def _stop(self, state: State, best: Path | None, heard: int) -> None:
         self.save(state, best)
-        assert self._interrupts.heard is not None
-        raise Stopped(self._interrupts.heard, str(self.run.folder))
+        processes.barrier()  # before it is saved, nobody says so
+        raise Stopped(heard, str(self.run.folder))

@@ -14,10 +14,12 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from filelock import FileLock, Timeout
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint import store
-from recbole_cllm4rec.checkpoint.state import put_together, restoring
+from recbole_cllm4rec.checkpoint.state import put_together, restoring, take_apart
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.options import check_value
 from recbole_cllm4rec.report.result import result_path
@@ -43,10 +45,22 @@ Resume = bool | str | Path
 
 @dataclass
 class Run:
-    """A folder that is this process's own, and the state of the training to go on with, if one was left in it."""
+    """A folder that is this process's own, and the state of the training to go on with, if one was left in it.
+
+    Several processes have it together, and the main one writes there.
+    """
 
     folder: Path
     state: dict[str, Any] | None = None
+
+    def __getstate__(self) -> tuple[Path, Any, bytes]:
+        """On its way to other processes: the state as in a file, as torch pickles no numbers of numpy's generator."""
+        plain, tensors = take_apart(self.state)
+        return self.folder, plain, safetensors.torch.save(tensors)
+
+    def __setstate__(self, packed: tuple[Path, Any, bytes]) -> None:
+        self.folder, plain, tensors = packed
+        self.state = put_together(plain, safetensors.torch.load(tensors))
 
     @property
     def checkpoints(self) -> Path:
@@ -81,7 +95,7 @@ class Run:
         """``facts`` of the run, as they are when it goes on if they agree with those it began with.
 
         Raises :class:`UserError` for another split and another frozen backbone. What may change a last bit is logged:
-        another device, number of threads or version of a library.
+        another device, number of processes or threads, or version of a library.
         """
         before = self.state["run"] if self.state else facts
         if facts["split"] != before["split"]:
@@ -96,16 +110,16 @@ class Run:
                 f"{now['sha256'][:12]}…, not {then['sha256'][:12]}…; bring the former back, or start anew, without "
                 "--resume"
             )
-        for fact in ("device", "threads", "versions"):
-            if facts[fact] != before[fact]:
-                getLogger().warning(
-                    "%s: %s here, %s before; what follows may differ in last bits", fact, facts[fact], before[fact]
-                )
+        for fact in ("device", "processes", "threads", "versions"):
+            then, now = before.get(fact, facts[fact]), facts[fact]
+            if then != now:
+                getLogger().warning("%s: %s here, %s before; what follows may differ in last bits", fact, now, then)
         return facts
 
     def finish(self) -> None:
         """Remove the checkpoints, as the result is there."""
-        store.remove(self.checkpoints)
+        if processes.is_main():
+            store.remove(self.checkpoints)
 
 
 def finished(config: Any, resume: Resume) -> Path | None:
@@ -134,24 +148,28 @@ def opened(config: Any, resume: Resume = False) -> Iterator[Run]:
     Raises :class:`UserError` for a folder in which another process trains, of another configuration, or without a
     checkpoint that is whole.
     """
-    home = home_of(config)
     with ExitStack() as held:
+        yield processes.from_main(lambda: _opened(held, config, resume))
+
+
+def _opened(held: ExitStack, config: Any, resume: Resume) -> Run:
+    home = home_of(config)
+    if resume is True:
+        folder = next((f for f in _newest_first(home) if store.exists(f / "checkpoints")), None)
+    else:
+        folder = Path(resume) if resume else None
+    if folder is None:
+        run = Run(_new(held, home))
         if resume is True:
-            folder = next((f for f in _newest_first(home) if store.exists(f / "checkpoints")), None)
-        else:
-            folder = Path(resume) if resume else None
-        if folder is not None:
-            run = Run(folder)
-            _check_is_run(run)
-            _lock(held, folder, PATIENCE)
-            _check_is_run(run)  # who had it may have come to the end
-            run.state = _state(run, config)
-            getLogger().info("going on in %s, from %s", folder, run.state["words"])
-        else:
-            run = Run(_new(held, home))
-            if resume is True:
-                getLogger().info("no run of this configuration can go on: a new one, in %s", run.folder)
-        yield run
+            getLogger().info("no run of this configuration can go on: a new one, in %s", run.folder)
+        return run
+    run = Run(folder)
+    _check_is_run(run)
+    _lock(held, folder, PATIENCE)
+    _check_is_run(run)  # who had it may have come to the end
+    run.state = _state(run, config)
+    getLogger().info("going on in %s, from %s", folder, run.state["words"])
+    return run
 
 
 def home_of(config: Any) -> Path:

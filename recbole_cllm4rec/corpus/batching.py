@@ -32,7 +32,8 @@ class Batch:
     ``ids`` [B, T] extended token ids; ``mask`` [B, T] true where a token is, None if all are; ``rows``, ``columns`` [R]
     where states are read; ``targets`` [P] the extended ids to be found; ``reads`` [P] the state, of the R, that each is
     found from; ``entities`` [E] extended ids of all user and item tokens in prompts and main texts; ``whole`` how
-    many documents and targets the loss is a mean over, those of the batch that this one is a part of.
+    many documents and targets the loss is a mean over, those of the batch that this one is a part of; ``elsewhere`` [Q]
+    targets that other processes are to find in their shares at the same time.
     """
 
     ids: Tensor
@@ -43,6 +44,7 @@ class Batch:
     reads: Tensor
     entities: Tensor
     whole: tuple[int, int]
+    elsewhere: Tensor
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -60,13 +62,31 @@ class Batch:
         if self.ids.numel() <= max_tokens:
             yield self
             return
-        lengths = torch.full((len(self),), self.ids.shape[1]) if self.mask is None else self.mask.sum(dim=1)
         entities = self.entities
-        for part in batches_by_length(lengths.numpy(), len(self), max_tokens):
-            yield self._part(torch.from_numpy(part), int(lengths[part].max()), entities)
+        for part in batches_by_length(self._lengths().numpy(), len(self), max_tokens):
+            yield self._part(torch.from_numpy(part), entities)
             entities = entities[:0]
 
-    def _part(self, documents: Tensor, width: int, entities: Tensor) -> "Batch":
+    def share(self, rank: int, world: int) -> tuple["Batch", bool]:
+        """What process ``rank`` of ``world`` computes, and whether it counts; losses that count sum up to the whole's.
+
+        Shares are runs of documents whose numbers differ by one at most. Where there are more processes than documents,
+        some get a document that another counts, so that all pass through the backbone equally often.
+        """
+        if world == 1:
+            return self, True
+        n = min(world, len(self))
+        first, end = (rank % n + k for k in (0, 1))
+        documents = torch.arange(len(self) * first // n, len(self) * end // n)
+        entities = self.entities[len(self.entities) * first // n : len(self.entities) * end // n]
+        others = ~torch.isin(self.rows[self.reads], documents)
+        return replace(self._part(documents, entities), elsewhere=self.targets[others]), rank < n
+
+    def _lengths(self) -> Tensor:
+        return torch.full((len(self),), self.ids.shape[1]) if self.mask is None else self.mask.sum(dim=1)
+
+    def _part(self, documents: Tensor, entities: Tensor) -> "Batch":
+        width = int(self._lengths()[documents].max())
         place = torch.full((len(self),), -1)
         place[documents] = torch.arange(len(documents))
         states = place[self.rows] >= 0  # [R], those read in the part
@@ -81,6 +101,7 @@ class Batch:
             reads=(states.cumsum(dim=0) - 1)[self.reads[found]],
             entities=entities,
             whole=self.whole,
+            elsewhere=self.elsewhere,
         )
 
 
@@ -113,6 +134,7 @@ def collate(documents: Sequence[Document], layouts: Sequence[Layout], n_words: i
         reads=_tensor(reads),
         entities=torch.from_numpy(tokens[tokens >= n_words]),
         whole=(len(documents), sum(len(layout.targets) for layout in layouts)),
+        elsewhere=torch.empty(0, dtype=torch.long),
     )
 
 

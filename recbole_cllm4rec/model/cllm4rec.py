@@ -8,9 +8,12 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from recbole_cllm4rec import processes
+from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
@@ -19,11 +22,11 @@ from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus, IntArray
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, text_kernel
+from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, text_kernel, tfidf_rows
 from recbole_cllm4rec.model.head import PooledHead
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
-from recbole_cllm4rec.model.prior import HistoryPrior
+from recbole_cllm4rec.model.prior import HistoryPrior, check_size
 from recbole_cllm4rec.model.ranking import Ranking, best_of
 from recbole_cllm4rec.model.sampling import sample_items, sampling_stream
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
@@ -50,19 +53,30 @@ class CLLM4Rec(GeneralRecommender):
         super().__init__(config, dataset)
         self.options = read_options(CLLM4RecOptions, config)
         options = self.options
-        self.backbone = load_backbone(
+        backbone = load_backbone(
             options.backbone,
             options.pretrained,
-            resolve_precision(options.precision, self.device),
+            processes.from_main(lambda: resolve_precision(options.precision, self.device)),
             options.train_backbone,
             options.max_length,
             options.text_mask_share,
             config["seed"],
-        ).to(self.device)
+        )
+        if options.shard_backbone:
+            self._shard(backbone)
+        self.backbone = backbone.to(self.device)
         self.corpus: Corpus = dataset.corpus()
+        readers = options.readers_of_items()
+        if readers and not any(self.corpus.item_texts):
+            raise UserError(
+                f"no item has a text for {', '.join(readers)}: name its columns in text_fields, or choose "
+                "--variant=no-text"
+            )
         self.vocabulary = ExtendedVocabulary(self.backbone.vocabulary_size, self.corpus.n_users, self.corpus.n_items)
         sparse = config["learner"] == LAZY_LEARNER
-        self.collaborative = View(self.vocabulary, self.backbone.hidden_size, sparse).to(self.device)
+        words = tfidf_rows(self.corpus.item_texts) if {"shared_words", "tfidf_weight"} & set(readers) else None
+        features = words if options.shared_words else None
+        self.collaborative = View(self.vocabulary, self.backbone.hidden_size, sparse, features).to(self.device)
         self.content = (
             View(self.vocabulary, self.backbone.hidden_size, sparse).to(self.device) if options.content_view else None
         )
@@ -71,11 +85,11 @@ class CLLM4Rec(GeneralRecommender):
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
-        self.head = PooledHead().to(self.device) if options.pooled_head else None
+        self.head = PooledHead(self.n_items).to(self.device) if options.item_head != "state" else None
         self._show_progress = config["show_progress"]
-        reads_sentences = options.token_init == "text" or (options.prior_trust and options.sentence_weight)
+        reads_sentences = {"token_init", "sentence_weight"} & set(readers)
         sentences = self._sentences(self.corpus.item_texts, "items") if reads_sentences else None
-        self.prior = self._build_prior(sentences) if options.prior_trust else None
+        self.prior = self._build_prior(words, sentences) if options.has_prior else None
         if options.token_init == "text" and sentences is not None:
             self.start_from_text(sentences)
 
@@ -90,15 +104,19 @@ class CLLM4Rec(GeneralRecommender):
 
     def question_states(self, batch: Batch) -> Tensor:
         """What the item head reads [B, K] of B questions."""
-        states = self.states(batch, self.collaborative)
+        view = self.collaborative
+        states = None if self.options.item_head == "pooled" else self.states(batch, view)
         if self.head is None:
+            assert states is not None
             return states
         rows, items = self._shown(batch)
-        return self.head(states, rows, self.collaborative.items_at(items))
+        return self.head(states, view.users_at(self._users(batch)), rows, view.items_at(items))
 
     def item_logits(self, states: Tensor) -> Tensor:
         """Scores of all items [R, J], the tied head Z_l^v h; RecBole's padding item can never be drawn."""
-        logits = (states @ self.collaborative.items.to(states.dtype).T).float()
+        logits = (states @ self.collaborative.item_table().to(states.dtype).T).float()
+        if self.head is not None:
+            logits = logits + self.head.bias
         return logits.index_fill(1, torch.zeros(1, dtype=torch.long, device=logits.device), -torch.inf)
 
     def collaborative_loss(self, batch: Batch) -> Tensor:
@@ -109,7 +127,8 @@ class CLLM4Rec(GeneralRecommender):
     def recommendation_loss(self, batch: Batch) -> Tensor:
         """Items hidden from a history, all at once (the paper's finetuning objective)."""
         offsets = None if self.prior is None else self.prior.offsets(self._users(batch), *self._shown(batch))
-        likelihood = self._item_likelihood(self.question_states(batch), batch, offsets)
+        bias = None if self.head is None else self.head.bias
+        likelihood = self._item_likelihood(self.question_states(batch), batch, bias, offsets)
         return self._regularised(likelihood, batch, self.collaborative, self.content)
 
     def content_loss(self, batch: Batch, regularised: bool = True) -> Tensor:
@@ -150,7 +169,7 @@ class CLLM4Rec(GeneralRecommender):
         """
         training = self.training
         self.eval()
-        ranking = Ranking(self.collaborative.items, self.backbone.dtype) if self.prior is None else None
+        ranking = Ranking(self._ranked_rows(), self.backbone.dtype) if self.prior is None else None
         at_once = USERS_AT_ONCE if self.prior is None else max(1, SCORES // self.n_items)
         found = [(torch.empty(0, k, dtype=torch.long), torch.empty(0, k))]
         with tqdm(total=len(users), desc="recommend", unit="user", disable=not show_progress) as bar:
@@ -162,12 +181,20 @@ class CLLM4Rec(GeneralRecommender):
                 if ranking is None:
                     items, scores = best_of(self.full_sort_predict(self._asked(some)).view(len(some), -1), k, known)
                 else:
-                    items, scores = ranking.best(self.user_states(some), k, known)
+                    items, scores = ranking.best(self._ranked_by(self.user_states(some)), k, known)
                 found.append((items.cpu(), scores.cpu()))
                 bar.update(len(some))
         self.train(training)
         items, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
         return items, scores
+
+    def _ranked_rows(self) -> Tensor:
+        """Item rows [J, K], or [J, K + 1] with the biases; :meth:`_ranked_by` makes states that score by them."""
+        table = self.collaborative.item_table()
+        return table if self.head is None else torch.cat([table, self.head.bias[:, None]], dim=1)
+
+    def _ranked_by(self, states: Tensor) -> Tensor:
+        return states if self.head is None else torch.cat([states, states.new_ones(len(states), 1)], dim=1)
 
     def _asked(self, users: IntArray) -> Interaction:
         return Interaction({self.USER_ID: torch.from_numpy(users)})
@@ -176,14 +203,17 @@ class CLLM4Rec(GeneralRecommender):
         """What the item head reads to score each of B users [B, K]."""
         documents = [self.prediction(int(user)) for user in users]
         layouts = [self.backbone.lay_out_question(*document) for document in documents]
-        states = torch.empty(len(users), self.backbone.hidden_size, dtype=self.backbone.dtype, device=self.device)
+        dtype = self.backbone.dtype if self.head is None else torch.float32
+        states = torch.zeros(len(users), self.backbone.hidden_size, dtype=dtype, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
         most = tokens_at_once(self.device, self.options.max_batch_tokens)
-        for rows in batches_by_length(lengths, len(users), most):
+        read = self.question_states if self.asks_question else self._last_states
+        for rows, own in processes.turns(batches_by_length(lengths, len(users), most)):
             batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
-            read = self.question_states if self.asks_question else self._last_states
-            states[torch.from_numpy(rows)] = read(batch.to(self.device))
-        return states
+            found = read(batch.to(self.device))
+            if own:
+                states[torch.from_numpy(rows)] = found
+        return processes.put_together(states)
 
     def prediction(self, user: int) -> Document:
         """What the backbone reads to score a user: the whole training history, or as much of it as there is room."""
@@ -194,10 +224,6 @@ class CLLM4Rec(GeneralRecommender):
     def start_from_text(self, item_sentences: Matrix) -> None:
         """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
         known = item_sentences.any(axis=1)
-        if not known.any():
-            raise UserError(
-                "token_init is text, but no item has one: name its columns in text_fields, or choose random"
-            )
         if known.sum() < self.n_items - 1:
             self.logger.info(f"{self.n_items - 1 - known.sum()} items have no text; their tokens start at random")
         view = self.collaborative
@@ -208,22 +234,33 @@ class CLLM4Rec(GeneralRecommender):
             rows = torch.from_numpy(sentences).to(table.device)
             table[rows.any(dim=1)] = rows[rows.any(dim=1)] * length
         if self.content is not None:
-            self.content.load_state_dict(view.state_dict())
+            for own, other in ((self.content.items, view.items), (self.content.users, view.users)):
+                own.copy_(other)
 
-    def _item_likelihood(self, states: Tensor, batch: Batch, offsets: Tensor | None = None) -> Tensor:
+    def _item_likelihood(
+        self, states: Tensor, batch: Batch, bias: Tensor | None = None, offsets: Tensor | None = None
+    ) -> Tensor:
         """Of the items to be found by Z_l^v h of all items or, if they are many, of a sample with the targets.
 
-        ``offsets`` [R, J] are added to the scores of all items.
+        ``bias`` [J] and ``offsets`` [R, J] are added to the scores of all items.
         """
         targets = batch.targets - self.vocabulary.item(0)  # [P]
         if not self.samples_items:  # RecBole's padding item is never a target
             known = None if offsets is None else offsets[:, 1:]
-            return negative_log_likelihood(
-                states, self.collaborative.items[1:], batch.reads, targets - 1, offsets=known
-            )
-        sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling)
+            rows = self.collaborative.item_table()[1:]
+            of_items = None if bias is None else bias[1:]
+            return negative_log_likelihood(states, rows, batch.reads, targets - 1, of_items, known)
+        elsewhere = batch.elsewhere - self.vocabulary.item(0)
+        sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling, elsewhere)
         rows = self.collaborative.items_at(sample.items)  # [C, K]
-        return negative_log_likelihood(states, rows, batch.reads, sample.positions, sample.corrections)
+        corrections = sample.corrections if bias is None else sample.corrections + bias[sample.items]
+        return negative_log_likelihood(states, rows, batch.reads, sample.positions, corrections)
+
+    def _shard(self, backbone: Backbone) -> None:
+        if backbone.trainable:
+            raise UserError("shard_backbone is for a backbone that stays as it is: leave it out, or train_backbone")
+        backbone.keep_fingerprint()
+        processes.shard(backbone.model, backbone.layers, self.device)
 
     def _last_states(self, batch: Batch) -> Tensor:
         return self.states(batch, self.collaborative)
@@ -238,23 +275,19 @@ class CLLM4Rec(GeneralRecommender):
         rows, columns = (batch.ids >= self.vocabulary.item(0)).nonzero(as_tuple=True)
         return rows, batch.ids[rows, columns] - self.vocabulary.item(0)
 
-    def _build_prior(self, sentences: Matrix | None) -> HistoryPrior:
-        options, texts = self.options, self.corpus.item_texts
-        if self.samples_items:
-            raise UserError(
-                f"prior_trust needs a table of all pairs of items, too large above sampled_above "
-                f"({options.sampled_above}) items: set it to 0"
-            )
-        options.check_texts(texts)
-        kernel = text_kernel(texts, options, sentences if options.sentence_weight else None)
-        prior = HistoryPrior(self.corpus.histories.matrix(self.n_items), kernel, options.reg_weight, self.device)
-        self.logger.info(f"the prior's strength is {prior.strength:.3g} in training")
+    def _build_prior(self, words: csr_matrix | None, sentences: Matrix | None) -> HistoryPrior:
+        options = self.options
+        check_size(self.n_items - 1, options.sampled_above)
+        kernel = text_kernel(options, words, sentences)
+        X = self.corpus.histories.matrix(self.n_items)
+        prior = HistoryPrior(X, kernel, options, options.training_prior, options.scoring_prior, self.device)
+        self.logger.info(f"the prior's likeliest strength is {prior.strength:.3g}")
         return prior
 
     def _with_prior(self, logits: Tensor, users: IntArray) -> Tensor:
         if self.prior is None:
             return logits
-        return logits + self.options.prior_trust * self.prior.scores([self.corpus.histories[u] for u in users])
+        return logits + self.prior.scores([self.corpus.histories[u] for u in users])
 
     def _sentences(self, texts: Sequence[str], whose: str) -> Matrix:
         return sentence_rows(self.backbone, texts, whose, self._show_progress, self.options.max_batch_tokens)

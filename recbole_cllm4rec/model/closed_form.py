@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from logging import getLogger
 from typing import Annotated, Any
 
 import numpy as np
@@ -30,6 +31,9 @@ class ClosedFormOptions:
     """α: two items of the same words count as if so many users had taken both. 0 leaves the words out."""
     sentence_weight: Annotated[float, AtLeast(0)]
     """The same for the cosine of two items' encoded sentences."""
+    amplification: Annotated[float, Above(0)]
+    """ρ of case amplification: a weight w between two items becomes sign(w)|w|^ρ, less of it where it is weak; EASE's
+    own are those of ρ = 1."""
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Raises :class:`UserError` where a kernel of texts is asked for and no item has one."""
@@ -38,40 +42,45 @@ class ClosedFormOptions:
                 raise UserError(f"no item has a text for {name}: name its columns in text_fields, or set it to 0")
 
 
-def text_kernel(texts: Sequence[str], options: ClosedFormOptions, sentences: Matrix | None) -> Matrix:
-    """αFFᵀ [J, J], where α and F are the weights and the features of words and of sentences, added up.
+def text_kernel(options: ClosedFormOptions, words: csr_matrix | None, sentences: Matrix | None) -> Matrix | float:
+    """αFFᵀ [J, J], where α and F are the weights and the features of words and of sentences, added up; 0 without any.
 
-    ``sentences`` [J, K]: those of :func:`sentence_rows`, None where they have no weight.
+    ``words`` [J, D]: those of :func:`tfidf_rows`, ``sentences`` [J, K]: those of :func:`sentence_rows`; each is read
+    where it has a weight.
     """
-    kernel: Matrix = np.zeros((len(texts), len(texts)), dtype=np.float32)
-    if options.tfidf_weight:
-        F = tfidf_rows(texts) * math.sqrt(options.tfidf_weight)
+    kernel: Matrix | float = 0.0
+    if options.tfidf_weight and words is not None:
+        F = words * math.sqrt(options.tfidf_weight)
         kernel += (F @ F.T).toarray()
-    if sentences is not None:
+    if options.sentence_weight and sentences is not None:
         F = sentences * math.sqrt(options.sentence_weight)
         kernel += F @ F.T
     return kernel
 
 
-def text_ease_weights(interactions: csr_matrix, kernel: Matrix, reg_weight: float) -> Matrix:
+def text_ease_weights(interactions: csr_matrix, kernel: Matrix | float, options: ClosedFormOptions) -> Matrix:
     """B [J, J] from interactions X [I, J] and the kernel αFFᵀ of the items' texts: of the Gram matrix XᵀX + αFFᵀ."""
-    return item_weights((interactions.T @ interactions).toarray() + kernel, reg_weight)
+    B = item_weights((interactions.T @ interactions).toarray() + kernel, options.reg_weight)
+    return amplified(B, options.amplification)
+
+
+def amplified(weights: Matrix, exponent: float) -> Matrix:
+    """sign(w)|w|^ρ of every weight (case amplification: Breese, Heckerman and Kadie, UAI 1998)."""
+    if exponent == 1:
+        return weights
+    powers: Matrix = np.copysign(np.abs(weights) ** exponent, weights)
+    return powers
 
 
 def tfidf_rows(texts: Sequence[str]) -> csr_matrix:
-    """TF-IDF of the words of J texts [J, D], each row of length 1 or, where no word counts, 0.
-
-    Raises :class:`UserError` where no word counts at all.
-    """
+    """TF-IDF of the D words of J texts that tell items apart [J, D], each row of length 1 or, where it has none, 0."""
     # A word of one item makes it like no other. A word of most items tells little and fills the product of the rows.
     vectorizer = TfidfVectorizer(min_df=2, max_df=0.5, sublinear_tf=True, dtype=np.float32)
     try:
         return vectorizer.fit_transform(texts)
     except ValueError:
-        raise UserError(
-            "tfidf_weight needs words that two items share and at most half of them have, but their texts have none: "
-            "name other columns in text_fields, or set it to 0"
-        ) from None
+        getLogger().warning("no word is shared by two items and by at most half of them: words tell no items apart")
+        return csr_matrix((len(texts), 0), dtype=np.float32)
 
 
 def sentence_rows(

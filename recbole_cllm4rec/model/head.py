@@ -1,4 +1,4 @@
-"""What the item head reads of a question: the state of the language model, and the items shown, pooled."""
+"""What the item head reads of a question: the state of the language model, the items shown and the user's token."""
 
 import torch
 from torch import Tensor, nn
@@ -8,20 +8,25 @@ STATE_GAIN, POOL_GAIN = 1.0, 0.2
 
 
 class PooledHead(nn.Module):
-    """α h/‖h‖ + β Σ_j z_j / √n: the language model's state beside the n items that a question shows.
+    """Scores Z q + b of all items, of a question q = α h/‖h‖ + β Σ_j z_j / √n + z_u.
 
-    The state alone has to learn to carry through all its layers what the items say at once; it adds what order, words
-    and the user token say. Two gains are learnt, as logarithms.
+    Beside the language model's state h it reads the n items that the question shows, pooled, and its user token: the
+    state alone has to learn to carry these through all its layers; it adds what order and words say. The two gains are
+    learnt, as logarithms, and the biases b.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_items: int) -> None:
         super().__init__()
         self.log_gains = nn.Parameter(torch.tensor([STATE_GAIN, POOL_GAIN]).log())
+        self.bias = nn.Parameter(torch.zeros(n_items))
 
-    def forward(self, states: Tensor, rows: Tensor, items: Tensor) -> Tensor:
-        """[B, K] of the ``states`` [B, K] of B questions, and of token ``items[s]`` [S, K] shown in ``rows[s]``."""
+    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """Read B questions [B, K] in ``states`` h [B, K], if any, ``users`` z_u [B, K] and ``items`` z_j [S, K].
+
+        Token ``items[s]`` is shown in question ``rows[s]``.
+        """
         alpha, beta = self.log_gains.exp()
-        pooled = items.new_zeros(states.shape).index_add(0, rows, items)
-        counts = torch.bincount(rows, minlength=len(states)).clamp(min=1)
-        unit = nn.functional.normalize(states.float(), dim=1)
-        return (alpha * unit + beta * pooled / counts.sqrt()[:, None]).to(states.dtype)
+        pooled = torch.zeros_like(users).index_add(0, rows, items)
+        counts = torch.bincount(rows, minlength=len(users)).clamp(min=1)
+        read = users + beta * pooled / counts.sqrt()[:, None]
+        return read if states is None else read + alpha * nn.functional.normalize(states.float(), dim=1)

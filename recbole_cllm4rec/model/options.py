@@ -19,17 +19,23 @@ class CLLM4RecOptions(ClosedFormOptions):
     """Train the backbone's weights too (LLM-FtAll)."""
     precision: Literal["auto", "float32", "bfloat16"]
     """Precision of frozen weights; ``auto`` measures whether bfloat16 is faster here. Trained ones are float32."""
+    shard_backbone: bool
+    """Several processes hold a share each of a frozen backbone's layers (FSDP), for one that no GPU has room for."""
     max_length: Annotated[int, AtLeast(8)]
     """Tokens of a document, capped by the backbone's positions."""
     token_init: Literal["random", "text"]
     """User and item tokens start from noise, or from the encoded sentence of their text."""
     content_view: bool
     """Learn the content LLM; without it there is nothing to regularise toward (LLM-CF)."""
-    pooled_head: bool
-    """The item head reads the state beside the pooled items of the question, not the state alone."""
-    prior_trust: Annotated[float, AtLeast(0)]
-    """How many times its strength in training the closed form over a history counts in scoring; 0 leaves it out of
-    both. Its weights are those of ``reg_weight``, ``tfidf_weight`` and ``sentence_weight``."""
+    shared_words: bool
+    """An item's collaborative token is its own row plus the rows of its words, which items of like text share."""
+    item_head: Literal["state", "pooled", "both"]
+    """The item head reads the language model's state of a question, its pooled items and its user token, or all."""
+    training_prior: Annotated[float, AtLeast(0)]
+    """Weight in training of the closed form over a history, in units of its likeliest strength. Its item weights are
+    those of ``reg_weight``, ``tfidf_weight``, ``sentence_weight`` and ``amplification``."""
+    scoring_prior: Annotated[float, AtLeast(0)]
+    """The same in scoring, where a history hides nothing."""
     lambda_c: Annotated[float, AtLeast(0)]
     """Precision λ_c of the content view given the collaborative view: the strength of mutual regularisation."""
     loss_scope: Literal["per-document", "per-token"]
@@ -65,3 +71,18 @@ class CLLM4RecOptions(ClosedFormOptions):
 
     def __post_init__(self) -> None:
         check_span("mask_share", self.mask_share)
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether the closed form counts anywhere."""
+        return bool(self.training_prior or self.scoring_prior)
+
+    def readers_of_items(self) -> list[str]:
+        """The options by which the texts of items are read, beside the content view."""
+        kernel = self.tfidf_weight if self.has_prior else 0, self.sentence_weight if self.has_prior else 0
+        names = ("token_init", "shared_words", "tfidf_weight", "sentence_weight")
+        return [
+            name
+            for name, read in zip(names, (self.token_init == "text", self.shared_words, *kernel), strict=True)
+            if read
+        ]

@@ -7,7 +7,8 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from recbole_cllm4rec.corpus.text import IntArray
-from recbole_cllm4rec.model.closed_form import Matrix, text_ease_weights
+from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.model.closed_form import ClosedFormOptions, Matrix, text_ease_weights
 
 FOLDS = 4
 """Groups of users; the questions of one are answered by weights that were solved without it."""
@@ -15,37 +16,63 @@ FOLDS = 4
 FIT_USERS = 2000
 """Users whose hidden items tell the strength of the prior."""
 
+MOST_ITEMS = 25_000
+"""A limit on memory: the tables [FOLDS + 1, J, J] of so many items take 12.5 GB."""
+
 STRONGEST = 1e4
 """Bound of the search for the strength."""
 
 
+def check_size(n_items: int, sampled_above: int) -> None:
+    """Raises :class:`UserError` where a prior of so many items has no room, or training scores a sample of them."""
+    if n_items > MOST_ITEMS:
+        raise UserError(
+            f"training_prior and scoring_prior need tables of all pairs of items, too large for {n_items} (at most "
+            f"{MOST_ITEMS}): set both to 0"
+        )
+    if n_items > sampled_above:
+        raise UserError(
+            f"training_prior and scoring_prior score all items, sampled_above ({sampled_above}) a sample: set both to 0"
+        )
+
+
 class HistoryPrior:
-    """γ x B: what the items x of a history say of all items by the item weights B of an EASE with text.
+    """w γ x B: what the items x of a history say of all items by the item weights B of an EASE with text.
 
     Weights solved from all of X have seen the very items that a question of training hides, and would be believed too
     much. So training reads weights of other users alone (cross-fitting), and prediction those of all. ``strength`` γ is
     the one by which softmax(γ x B) best finds an item hidden from each of some users: the maximum of its likelihood.
+    The weights w of training and of scoring are in its units.
     """
 
-    def __init__(self, interactions: csr_matrix, kernel: Matrix, reg_weight: float, device: torch.device):
+    def __init__(
+        self,
+        interactions: csr_matrix,
+        kernel: Matrix | float,
+        options: ClosedFormOptions,
+        in_training: float,
+        in_scoring: float,
+        device: torch.device,
+    ):
         """``interactions``: X [I, J] of the training part; ``kernel`` [J, J] of the items' texts."""
         users = np.arange(interactions.shape[0])
         parts = [interactions[users % FOLDS != fold] for fold in range(FOLDS)]
-        solved = [text_ease_weights(part, kernel, reg_weight) for part in [*parts, interactions]]
+        solved = [text_ease_weights(part, kernel, options) for part in [*parts, interactions]]
         self._weights = torch.stack([torch.from_numpy(B) for B in solved]).to(device)  # [FOLDS + 1, J, J]
+        self._in_training, self._in_scoring = in_training, in_scoring
         self.strength = self._fit(interactions)
 
     def offsets(self, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
-        """γ x B [B, J] of B questions: of ``users`` [B], item ``items[s]`` being shown in question ``rows[s]``."""
-        return self._sum(users % FOLDS, rows, items) * self.strength
+        """Offsets w γ x B [B, J] of B questions of ``users`` [B]; ``items[s]`` is shown in question ``rows[s]``."""
+        return self._sum(users % FOLDS, rows, items) * (self._in_training * self.strength)
 
     def scores(self, histories: list[IntArray]) -> Tensor:
-        """γ x B [B, J] of B whole histories, by the weights of all users."""
+        """Scores w γ x B [B, J] of B whole histories, by the weights of all users."""
         device = self._weights.device
         rows = torch.from_numpy(np.repeat(np.arange(len(histories)), [len(items) for items in histories]))
         items = torch.from_numpy(np.concatenate([*histories, np.empty(0, dtype=np.int64)]))
         of_all = torch.full((len(histories),), FOLDS, device=device)
-        return self._sum(of_all, rows.to(device), items.to(device)) * self.strength
+        return self._sum(of_all, rows.to(device), items.to(device)) * (self._in_scoring * self.strength)
 
     def _sum(self, folds: Tensor, rows: Tensor, items: Tensor) -> Tensor:
         sums = self._weights.new_zeros(len(folds), self._weights.shape[1])

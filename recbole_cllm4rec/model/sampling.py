@@ -28,8 +28,16 @@ def sampling_stream(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, STREAM]).generate_state(1)[0]))
 
 
-def sample_items(targets: Tensor, n_items: int, n_drawn: int, generator: torch.Generator | None = None) -> Sample:
+def sample_items(
+    targets: Tensor,
+    n_items: int,
+    n_drawn: int,
+    generator: torch.Generator | None = None,
+    elsewhere: Tensor | None = None,
+) -> Sample:
     """The batch's ``targets`` [P] and ``n_drawn`` of the other items, or all of them if they are fewer.
+
+    Targets of the same batch ``elsewhere`` [Q], in other processes, are in the sample as if they were here.
 
     The normaliser Z = Σ_j exp(s_j) of a softmax is estimated by importance sampling (Bengio & Senécal, 2008; Jean et
     al., 2015, equations 6 to 9), here without replacement: targets are in the sample for certain, each of the other
@@ -39,7 +47,8 @@ def sample_items(targets: Tensor, n_items: int, n_drawn: int, generator: torch.G
 
     The draw is from ``generator``, torch's global one unless given. RecBole's padding item is never in the sample.
     """
-    wanted, positions = targets.unique(return_inverse=True)
+    known = targets if elsewhere is None else torch.cat([targets, elsewhere])
+    wanted, positions = known.unique(return_inverse=True)
     taken = torch.cat([wanted.new_zeros(1), wanted])
     n_others = n_items - len(taken)
     n_drawn = min(n_drawn, n_others)
@@ -50,7 +59,7 @@ def sample_items(targets: Tensor, n_items: int, n_drawn: int, generator: torch.G
     corrections = torch.zeros(len(wanted) + n_drawn, device=targets.device)
     if n_drawn:
         corrections[len(wanted) :] = math.log(n_others / n_drawn)
-    return Sample(torch.cat([wanted, drawn]), corrections, positions)
+    return Sample(torch.cat([wanted, drawn]), corrections, positions[: len(targets)])
 
 
 def _draw(n: int, size: int, generator: torch.Generator | None) -> Tensor:

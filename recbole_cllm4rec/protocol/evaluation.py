@@ -96,9 +96,12 @@ class FullSortLoader(FullSortEvalDataLoader):
 class FullSortEvaluation(Trainer):
     """A mixin before any trainer of RecBole's.
 
+    ``in_several_processes``: whether processes can share its work, as RecBole's own way averages what has no average;
     ``scoring_seconds``: of the model alone, in the last evaluation; ``earlier_seconds``: that went into the training
     before this process took it over.
     """
+
+    in_several_processes = False
 
     def __init__(self, config: Any, model: Any):
         super().__init__(config, model)

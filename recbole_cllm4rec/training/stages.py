@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.backbone.base import Layout
 from recbole_cllm4rec.corpus.batching import Batch, draw_batches, tokens_at_once
 from recbole_cllm4rec.corpus.documents import (
@@ -75,13 +76,21 @@ class Pass:
         return draw_batches(self.documents, visits, self.lay_out, self.n_words, self.batch_size, self.max_tokens, rng)
 
     def backward(self, batch: Batch, device: torch.device) -> float:
-        """The loss on a batch; its gradients are added to those that are there, a part of the batch after another."""
+        """The loss on a batch; its gradients are added to those that are there, a part of the batch after another.
+
+        Processes share each part; loss and gradients are those of the whole batch in all of them, for which no gradient
+        may be there before.
+        """
         total = 0.0
-        for part in batch.parts(tokens_at_once(device, self.max_tokens)):
-            loss = self.loss(part.to(device))
-            loss.backward()
-            total += loss.item()
-        return total
+        with processes.own_draws(device):
+            for part in batch.parts(tokens_at_once(device, self.max_tokens)):
+                share, counts = part.share(processes.rank(), processes.world())
+                loss = self.loss(share.to(device))
+                if not counts:
+                    loss = 0 * loss
+                loss.backward()
+                total += loss.item()
+        return processes.sum_gradients(self.parameters, total)
 
 
 @dataclass(frozen=True)
@@ -186,7 +195,8 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     ]
     if model.content is not None and not len(contents):
         raise UserError(
-            "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose --variant=LLM-CF"
+            "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose "
+            "--variant=no-text"
         )
     if not options.pretrain_epochs and not config["epochs"]:
         raise UserError("nothing would train the collaborative view: set epochs or pretrain_epochs above 0")
@@ -211,8 +221,9 @@ def _moved_by(
     """
     backbone = list(model.backbone.model.parameters()) if model.backbone.trainable else []
     head = [p for name, p in model.backbone.named_parameters() if not name.startswith("model.")] if scores_words else []
+    shared = list(view.shared.parameters()) if view.shared is not None else []
     if not view.sparse:
-        return [view.users, view.items, *backbone, *head], []
-    if scores_items:
-        return [view.items, *backbone, *head], [view.users]
+        return [view.users, view.items, *shared, *backbone, *head], []
+    if scores_items or shared:
+        return [view.items, *shared, *backbone, *head], [view.users]
     return [*backbone, *head], [view.users, view.items]

@@ -14,6 +14,7 @@ from recbole.utils import dict2str, early_stopping
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint.journal import Journal
 from recbole_cllm4rec.checkpoint.resume import Run
 from recbole_cllm4rec.checkpoint.state import random_states, restoring, set_optimisers, set_random_states
@@ -41,9 +42,12 @@ class _Fit:
 class StagedTrainer(FullSortEvaluation):
     """Walks the stages of CLLM4Rec inside RecBole's loop of logging, validation, early stopping and evaluation.
 
+    Several processes walk them side by side: each has all weights and takes all steps, the main one decides and writes.
     ``timings`` holds the seconds of every stage and of its validation, ``history`` a record an epoch. What
     :meth:`keep` was told is saved on the way, and gone on with.
     """
+
+    in_several_processes = True
 
     def __init__(self, config: Any, model: Any):
         super().__init__(config, model)
@@ -87,13 +91,14 @@ class StagedTrainer(FullSortEvaluation):
             with restoring(Path(self.saved_model_file).parent):
                 check_state(self._resumed)
                 self._restore(self._resumed)
+        processes.same(trained(self.model).values())
         asked = _Fit(valid_data, verbose, saved, show_progress, callback_fn)
         with self._journal or nullcontext():
             while self._at.stage < len(self.stages):
                 self._run(self.stages[self._at.stage], asked)
                 self._at = Position(self._at.stage + 1)
             if saved and self.best_valid_result is None:
-                save_weights(Path(self.saved_model_file), self.model)
+                self._save_weights()
             if saved and self._journal:  # what comes now, the test, starts here if it is broken off
                 self._journal.save(self._state, Path(self.saved_model_file))
         self._add_hparam_to_tensorboard(self.best_valid_score)
@@ -171,7 +176,8 @@ class StagedTrainer(FullSortEvaluation):
         """Score the validation part, keep the model if it is the best so far, and say whether to stop."""
         start = perf_counter()
         with self._journal.repeatable(self._state, self._best) if self._journal else nullcontext():
-            score, result = self._valid_epoch(asked.valid_data)
+            scored = self._valid_epoch(asked.valid_data)
+        score, result = processes.from_main(lambda: scored)
         record |= {"validation seconds": perf_counter() - start, "valid score": score, "valid": dict(result)}
         self.timings["validation"] = self.timings.get("validation", 0.0) + record["validation seconds"]
         self.best_valid_score, self.cur_step, stop, better = early_stopping(
@@ -185,10 +191,14 @@ class StagedTrainer(FullSortEvaluation):
         if better:
             self.best_valid_result = result
             if asked.saved:
-                save_weights(Path(self.saved_model_file), self.model)
+                self._save_weights()
         if asked.callback:
             asked.callback(epoch, score)
         return bool(stop)
+
+    def _save_weights(self) -> None:
+        if processes.is_main():
+            save_weights(Path(self.saved_model_file), self.model)
 
     def _track(self, stage: Stage, epoch: int, losses: dict[str, float]) -> None:
         for name, loss in losses.items():
@@ -251,7 +261,9 @@ class StagedTrainer(FullSortEvaluation):
     ) -> Any:
         """As RecBole's; the best model comes from a safetensors file."""
         if load_best_model:
-            load_weights(Path(model_file or self.saved_model_file), self.model)
+            if processes.is_main():
+                load_weights(Path(model_file or self.saved_model_file), self.model)
+            processes.same(trained(self.model).values())
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
 

@@ -187,9 +187,10 @@ class TestOptions:
         message = f"no item has a text for {name}: name its columns in text_fields, or set it to 0"
         assert str(caught.value) == message
 
-    def test_texts_that_share_no_word(self):
-        with pytest.raises(UserError, match=r"^tfidf_weight needs words that two items share .*, or set it to 0$"):
-            build(["", "red", "blue", "", "green", "yellow"], tfidf_weight=1)
+    def test_texts_that_share_no_word(self, caplog):
+        model = build(["", "red", "blue", "", "green", "yellow"], tfidf_weight=1)
+        assert "words tell no items apart" in caplog.text
+        np.testing.assert_array_equal(model.item_similarity, build(tfidf_weight=0).item_similarity)
 
 
 class TestThroughRecBole:

@@ -84,7 +84,7 @@ class TestCollate:
         for batch in (collate([document], layouts[:1], 10), collate([document, document], layouts, 10)):
             moved = batch.to(torch.device("meta"))
             parts = [v for v in vars(moved).values() if isinstance(v, torch.Tensor)]
-            assert len(parts) == 6 + (batch.mask is not None)
+            assert len(parts) == 7 + (batch.mask is not None)
             assert all(part.device.type == "meta" for part in parts)
             assert moved.whole == batch.whole
 
@@ -120,6 +120,40 @@ class TestParts:
 
     def test_a_document_that_is_too_long_is_a_part(self):
         assert [part.ids.shape for part in self.parts(1)] == [(1, 2), (1, 3), (1, 4)]
+
+
+class TestShares:
+    @given(LENGTHS, st.integers(1, 7), st.integers(0, 9))
+    def test_every_document_target_and_token_is_one_processs(self, lengths, world, seed):
+        rng = np.random.default_rng(seed)
+        documents = [Document(np.full(length, i), array(100 + i)) for i, length in enumerate(lengths)]
+        mains = [rng.integers(10, 99, rng.integers(1, 4)) for _ in lengths]
+        layouts = [Layout(d.prompt, array(len(d.prompt) - 1), main) for d, main in zip(documents, mains, strict=True)]
+        batch = collate(documents, layouts, n_words=100)
+        shares = [batch.share(rank, world) for rank in range(world)]
+        own = [share for share, counts in shares if counts]
+        assert [int(i) for share in own for i in share.ids[:, 0]] == list(range(len(lengths)))
+        assert [t for share in own for t in share.targets.tolist()] == batch.targets.tolist()
+        assert [e for share in own for e in share.entities.tolist()] == batch.entities.tolist()
+        assert max(map(len, own)) - min(map(len, own)) <= 1
+        for share, _ in shares:
+            assert len(share) >= 1
+            assert share.whole == batch.whole
+            assert sorted([*share.targets.tolist(), *share.elsewhere.tolist()]) == sorted(batch.targets.tolist())
+            for row, read, target in zip(share.rows[share.reads], share.reads, share.targets, strict=True):
+                document = int(share.ids[row, 0])
+                assert target in mains[document]
+                assert share.columns[read] == lengths[document] - 1
+
+    def test_alone_it_is_the_batch(self):
+        batch = collate([Document(array(10), array())], [Layout(array(10), array(0), array())], 10)
+        assert batch.share(0, 1) == (batch, True)
+
+    def test_a_process_too_many_gets_what_another_counts(self):
+        batch = collate([Document(array(10), array(11))], [Layout(array(10), array(0), array(11))], 10)
+        (one, counts), (other, counts_too) = (batch.share(rank, 2) for rank in range(2))
+        assert (counts, counts_too) == (True, False)
+        assert one.ids.tolist() == other.ids.tolist() == [[10]]
 
 
 class TestDrawBatches:

@@ -18,7 +18,7 @@ from recbole_cllm4rec.errors import UserError
 
 SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # where str.splitlines splits, besides \n and \r
 
-NO_ITEM_TEXT = {"token_init": "random", "tfidf_weight": 0, "sentence_weight": 0}
+NO_ITEM_TEXT = {"token_init": "random", "shared_words": False, "tfidf_weight": 0, "sentence_weight": 0}
 
 
 def items(ids: list[str], titles: list[str]) -> Dataset:
@@ -134,7 +134,7 @@ def test_only_sources_with_text_are_among_the_text_fields(tmp_path):
     write(items(["a", "b"], ["", " \t"]), tmp_path / "none")
     settings = yaml.safe_load((tmp_path / "none" / "none.yaml").read_text())
     assert settings["text_fields"] == {}
-    assert settings["for_model"] == {"CLLM4Rec": {"variant": "LLM-CF", **NO_ITEM_TEXT}}
+    assert settings["for_model"] == {"CLLM4Rec": {"variant": "no-text"}}
     write(items(["a", "b"], ["", "b"]), tmp_path / "some")
     assert yaml.safe_load((tmp_path / "some" / "some.yaml").read_text())["text_fields"] == {"item": ["title"]}
 

@@ -48,7 +48,7 @@ def test_no_text_at_all(capsys):
     arguments = next_of(capsys, *words)
     assert arguments[2:] == ["--backbone=minilm", "--data_path=elsewhere"]
     assert next_of(capsys, *words) == arguments  # of the dataset that is there
-    assert trained(arguments)["config"]["variant"] == "LLM-CF"
+    assert trained(arguments)["config"]["variant"] == "no-text"
 
 
 def test_a_recipe_for_items_with_text_yields_where_they_have_none(capsys):

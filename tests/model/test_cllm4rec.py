@@ -11,7 +11,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.model import cllm4rec
+from recbole_cllm4rec.model import cllm4rec, prior
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 
 INTERACTIONS = [
@@ -311,10 +311,12 @@ class TestTokensFromText:
 
     def test_no_item_text_at_all_is_the_users_error(self, gpt2):
         silent = replace(toy.CORPUS, item_texts=[""] * 6)
-        with pytest.raises(
-            UserError, match=r"^token_init is text, but no item has one: .*text_fields, or choose random$"
+        for changes, names in (
+            ({"token_init": "text"}, "token_init"),
+            ({"shared_words": True, "scoring_prior": 1.0}, "shared_words, tfidf_weight, sentence_weight"),
         ):
-            toy.build(toy.options(gpt2, token_init="text"), silent)
+            with pytest.raises(UserError, match=rf"^no item has a text for {names}: .* --variant=no-text$"):
+                toy.build(toy.options(gpt2, **changes), silent)
 
 
 def test_tokens_start_small_and_random(gpt2):
@@ -328,23 +330,56 @@ def test_tokens_start_small_and_random(gpt2):
     assert not torch.equal(model.collaborative.items, model.content.items)
 
 
-PAST_THE_STATE = {"pooled_head": True, "prior_trust": 2.0, "tfidf_weight": 0.0, "reg_weight": 0.5, "mask_share": 0.7}
+PAST_THE_STATE = {
+    "item_head": "both",
+    "shared_words": True,
+    "training_prior": 0.5,
+    "scoring_prior": 2.0,
+    "tfidf_weight": 0.0,
+    "reg_weight": 0.5,
+    "mask_share": 0.7,
+}
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
-class TestPooledHeadAndPrior:
-    """The two ways past the language model, in training and in scoring."""
+class TestPastTheState:
+    """Shared words, the pooled head and the prior: in training and in scoring."""
 
-    def test_scores(self, name, request):
+    @staticmethod
+    def learnt(folder, **changes) -> CLLM4Rec:
+        """A model whose rows of words and biases are not where they start."""
+        texts = ["", "red lip stick", "blue lip liner", "", "green hair oil, red", ""]  # of shared words
+        corpus = replace(toy.CORPUS, item_texts=texts)
+        model = apart(toy.build(toy.options(folder, **{**PAST_THE_STATE, **changes}), corpus))
+        model.head.bias.data = torch.tensor([9.0, 0.1, -0.2, 0.3, 0.0, 0.4])
+        return model
+
+    @pytest.mark.parametrize("head", ["both", "pooled"])
+    def test_scores(self, name, head, request):
         folder = request.getfixturevalue(name)
-        model, plain = build(folder, **PAST_THE_STATE), build(folder)
-        state = ByHand(folder, plain).answer(f"{HISTORIES[1]} the user will interact with:", table(plain.collaborative))
-        items = model.collaborative.items.detach().numpy()
+        model = self.learnt(folder, item_head=head)
+        tokens = table(model.collaborative)
+        users, items = tokens[:4], tokens[4:]
         alpha, beta = model.head.log_gains.detach().exp().numpy()
-        read = alpha * state / np.linalg.norm(state) + beta * (items[3] + items[4]) / np.sqrt(2)
+        read = beta * (items[3] + items[4]) / np.sqrt(2) + users[2]
+        if head == "both":
+            state = ByHand(folder, model).answer(f"{HISTORIES[1]} the user will interact with:", tokens)
+            read = read + alpha * state / np.linalg.norm(state)
         prior = model.prior.scores([np.array([3, 4])])[0].numpy()
-        np.testing.assert_allclose(scores(model, 2)[0, 1:], (items @ read + 2 * prior)[1:], rtol=1e-3, atol=1e-4)
+        expected = items @ read + model.head.bias.detach().numpy() + prior
+        np.testing.assert_allclose(scores(model, 2)[0, 1:], expected[1:], rtol=1e-3, atol=1e-4)
         assert np.abs(prior).max() > 1e-3
+
+    def test_a_pooled_head_asks_the_language_model_nothing(self, name, request, monkeypatch):
+        model = self.learnt(request.getfixturevalue(name), item_head="pooled")
+        monkeypatch.setattr(model.backbone, "forward", lambda *_: pytest.fail("the backbone was asked"))
+        assert scores(model, 2)[0, 1:].isfinite().all()
+
+    def test_ranking_without_a_prior_knows_the_biases(self, name, request):
+        model = self.learnt(request.getfixturevalue(name), training_prior=0.0, scoring_prior=0.0)
+        _, best = model.recommend([2], k=5, exclude_history=False)
+        torch.testing.assert_close(best[0], scores(model, 2)[0].topk(5).values, rtol=1e-4, atol=1e-5)
+        assert model.prior is None
 
     def test_recommendations_are_the_best_scores(self, name, request):
         model = build(request.getfixturevalue(name), **PAST_THE_STATE)
@@ -370,9 +405,12 @@ class TestPooledHeadAndPrior:
             targets = batch.targets[batch.reads == row] - model.vocabulary.item(0)
             total -= torch.log_softmax(logits[row] + offset, dim=0)[targets].sum().item()
         assert current.loss(batch).item() == pytest.approx(total / 3, rel=1e-4)
-        assert model.head.log_gains in set(current.parameters)
+        assert {model.head.log_gains, model.head.bias, model.collaborative.shared.rows} <= set(current.parameters)
 
 
-def test_a_prior_of_more_items_than_a_table_may_have_is_refused(gpt2):
-    with pytest.raises(UserError, match=r"prior_trust .* sampled_above"):
-        build(gpt2, prior_trust=1.0, sampled_above=3)
+def test_a_prior_of_more_items_than_a_table_may_have_is_refused(gpt2, monkeypatch):
+    with pytest.raises(UserError, match=r"training_prior and scoring_prior .* sampled_above"):
+        build(gpt2, training_prior=1.0, sampled_above=3)
+    monkeypatch.setattr(prior, "MOST_ITEMS", 4)
+    with pytest.raises(UserError, match=r"too large for 5 \(at most 4\): set both to 0$"):
+        build(gpt2, scoring_prior=1.0)

@@ -7,27 +7,38 @@ import torch
 
 from recbole_cllm4rec.model.head import PooledHead
 
+USERS = torch.tensor([[0.5, 0.0], [0.0, 0.25]])
+ITEMS = torch.tensor([[1.0, 0.0], [0.0, 2.0]])  # both shown in the first question
+ROWS = torch.tensor([0, 0])
+
 
 @pytest.fixture
 def head() -> PooledHead:
-    made = PooledHead()
+    made = PooledHead(4)
     made.log_gains.data = torch.tensor([2.0, 3.0]).log()
     return made
 
 
-def test_a_unit_state_and_the_items_over_the_root_of_their_number(head):
+def test_a_unit_state_the_items_over_the_root_of_their_number_and_the_user(head):
     states = torch.tensor([[3.0, 4.0], [0.0, 5.0]])
-    items = torch.tensor([[1.0, 0.0], [0.0, 2.0]])  # both shown in the first question
-    read = head(states, torch.tensor([0, 0]), items)
-    expected = [[2 * 0.6 + 3 * 1 / math.sqrt(2), 2 * 0.8 + 3 * 2 / math.sqrt(2)], [0.0, 2.0]]
-    torch.testing.assert_close(read, torch.tensor(expected))
+    expected = [[2 * 0.6 + 3 * 1 / math.sqrt(2) + 0.5, 2 * 0.8 + 3 * 2 / math.sqrt(2)], [0.0, 2.0 + 0.25]]
+    torch.testing.assert_close(head(states, USERS, ROWS, ITEMS), torch.tensor(expected))
 
 
-def test_gains_states_and_items_are_learnt(head):
-    states, items = torch.rand(2, 2, requires_grad=True), torch.rand(1, 2, requires_grad=True)
-    head(states, torch.tensor([1]), items).square().sum().backward()
-    assert all((tensor.grad != 0).any() for tensor in (states, items, head.log_gains))
+def test_without_a_state(head):
+    expected = [[3 * 1 / math.sqrt(2) + 0.5, 3 * 2 / math.sqrt(2)], [0.0, 0.25]]
+    torch.testing.assert_close(head(None, USERS, ROWS, ITEMS), torch.tensor(expected))
 
 
-def test_it_answers_in_the_precision_of_the_states(head):
-    assert head(torch.ones(1, 2).bfloat16(), torch.tensor([0]), torch.ones(1, 2)).dtype == torch.bfloat16
+def test_gains_states_users_and_items_are_learnt(head):
+    states, users, items = (torch.rand(n, 2, requires_grad=True) for n in (2, 2, 1))
+    head(states, users, torch.tensor([1]), items).square().sum().backward()
+    assert all((tensor.grad != 0).any() for tensor in (states, users, items, head.log_gains))
+
+
+def test_states_may_have_any_precision(head):
+    assert head(torch.ones(2, 2).bfloat16(), USERS, ROWS, ITEMS).dtype == torch.float32
+
+
+def test_biases_start_at_nothing(head):
+    assert head.bias.tolist() == [0, 0, 0, 0]

@@ -5,11 +5,16 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from recbole_cllm4rec.model.closed_form import text_ease_weights
+from recbole_cllm4rec.model.closed_form import ClosedFormOptions, text_ease_weights
 from recbole_cllm4rec.model.prior import FOLDS, HistoryPrior
 
 CPU = torch.device("cpu")
 N_ITEMS = 6
+OPTIONS = ClosedFormOptions(reg_weight=5.0, tfidf_weight=0.0, sentence_weight=0.0, amplification=1.3)
+
+
+def prior_of(X: csr_matrix, kernel: np.ndarray, in_training: float = 1.0, in_scoring: float = 1.0) -> HistoryPrior:
+    return HistoryPrior(X, kernel, OPTIONS, in_training, in_scoring, CPU)
 
 
 def interactions(n_users: int = 40, seed: int = 0) -> csr_matrix:
@@ -31,15 +36,15 @@ def tensor(*values: int) -> torch.Tensor:
 
 def test_a_question_is_answered_by_weights_that_have_not_seen_its_user(kernel):
     X = interactions()
-    prior = HistoryPrior(X, kernel, 5.0, CPU)
+    prior = prior_of(X, kernel)
     for user in (3, 4):
         others = np.arange(len(X.toarray())) % FOLDS != user % FOLDS
-        B = text_ease_weights(X[others], kernel, 5.0)
+        B = text_ease_weights(X[others], kernel, OPTIONS)
         offsets = prior.offsets(tensor(user), tensor(0, 0), tensor(1, 4))
         np.testing.assert_allclose(offsets[0], prior.strength * (B[1] + B[4]), rtol=1e-5)
     changed = X.tolil()
     changed[3] = 0
-    again = HistoryPrior(changed.tocsr(), kernel, 5.0, CPU)
+    again = prior_of(changed.tocsr(), kernel)
     again.strength = prior.strength
     same = [p.offsets(tensor(3), tensor(0), tensor(2)) for p in (prior, again)]
     other = [p.offsets(tensor(4), tensor(0), tensor(2)) for p in (prior, again)]
@@ -49,8 +54,8 @@ def test_a_question_is_answered_by_weights_that_have_not_seen_its_user(kernel):
 
 def test_a_history_is_scored_by_the_weights_of_all(kernel):
     X = interactions()
-    prior = HistoryPrior(X, kernel, 5.0, CPU)
-    B = text_ease_weights(X, kernel, 5.0)
+    prior = prior_of(X, kernel)
+    B = text_ease_weights(X, kernel, OPTIONS)
     scores = prior.scores([np.array([1, 5]), np.array([], dtype=np.int64), np.array([2])])
     expected = prior.strength * np.stack([B[1] + B[5], np.zeros(N_ITEMS), B[2]])
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
@@ -58,7 +63,7 @@ def test_a_history_is_scored_by_the_weights_of_all(kernel):
 
 def test_the_strength_is_that_of_the_greatest_likelihood(kernel):
     X = interactions(400)
-    prior = HistoryPrior(X, kernel, 5.0, CPU)
+    prior = prior_of(X, kernel)
 
     def loss(factor: float) -> float:
         """Of every item of every user, hidden in turn."""
@@ -74,4 +79,14 @@ def test_the_strength_is_that_of_the_greatest_likelihood(kernel):
 
 
 def test_users_of_a_single_item_tell_no_strength(kernel):
-    assert HistoryPrior(csr_matrix(np.eye(N_ITEMS, dtype=np.float32)), kernel, 5.0, CPU).strength == 1
+    assert prior_of(csr_matrix(np.eye(N_ITEMS, dtype=np.float32)), kernel).strength == 1
+
+
+def test_it_counts_in_training_and_in_scoring_as_much_as_asked(kernel):
+    X = interactions()
+    plain, weighted = prior_of(X, kernel), prior_of(X, kernel, in_training=0.5, in_scoring=3.0)
+    question = tensor(3), tensor(0, 0), tensor(1, 4)
+    torch.testing.assert_close(weighted.offsets(*question), 0.5 * plain.offsets(*question))
+    history = [np.array([1, 5])]
+    torch.testing.assert_close(weighted.scores(history), 3.0 * plain.scores(history))
+    assert weighted.strength == plain.strength

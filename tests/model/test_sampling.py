@@ -54,6 +54,16 @@ class TestSample:
         assert [items[p] for p in sample.positions] == targets
         assert len(items) == min(len(set(targets)) + n_drawn, ITEMS - 1)
 
+    def test_processes_that_share_a_batch_draw_one_sample(self):
+        whole, first, last = (
+            sample_items(targets, ITEMS, 5, torch.Generator().manual_seed(1), elsewhere)
+            for targets, elsewhere in ((TARGETS, None), (TARGETS[:2], TARGETS[2:]), (TARGETS[2:], TARGETS[:2]))
+        )
+        for share in (first, last):
+            assert torch.equal(share.items, whole.items)
+            assert torch.equal(share.corrections, whole.corrections)
+        assert [*first.positions, *last.positions] == [*whole.positions]
+
     def test_every_other_item_is_as_likely(self):
         torch.manual_seed(0)
         drawn = Counter(i for _ in range(4000) for i in sample_items(torch.tensor([3, 5]), 9, 2).items[2:].tolist())

@@ -21,7 +21,10 @@ CONTENT = ("content", 10, ["content"], False)
 PRETRAINING = ("pretraining", 100, ["collaborative", "content"], False)
 FINETUNING = ("finetuning", 150, ["recommendation", "content"], True)
 PAPER = [CONTENT, PRETRAINING, FINETUNING]
+RECIPE = {key: value for key, value in toy.PROPERTIES.items() if key in toy.PROPERTIES["variants"]["paper"]}
 VARIANTS: dict[str, Plan] = {
+    "recommended": [("finetuning", 12, ["recommendation", "content"], True)],
+    "no-text": [("finetuning", 12, ["recommendation"], True)],
     "paper": PAPER,
     "released-code": PAPER,
     "LLM-Scratch": PAPER,
@@ -90,9 +93,9 @@ class TestPlan:
 
     @pytest.mark.parametrize(("variant", "expected"), VARIANTS.items())
     def test_of_every_variant(self, gpt2, variant, expected):
-        stages = built(gpt2, **toy.PROPERTIES["variants"][variant])
+        stages = built(gpt2, **RECIPE | toy.PROPERTIES["variants"][variant])
         assert plan(stages) == expected
-        assert {stage.alternation for stage in stages[1:]} == {"epoch" if variant == "released-code" else "step"}
+        assert {stage.alternation for stage in stages[-1:]} == {"epoch" if variant == "released-code" else "step"}
 
     def test_no_variant_is_forgotten(self):
         assert set(VARIANTS) == set(toy.PROPERTIES["variants"])
@@ -102,7 +105,7 @@ class TestPlan:
 
     def test_content_without_text_is_the_users_error(self, gpt2):
         silent = replace(toy.CORPUS, user_texts=[""] * 4, item_texts=[""] * 6, reviews=[])
-        with pytest.raises(UserError, match=r"^CLLM4Rec reads text, but the dataset has none: .*text_fields.*LLM-CF$"):
+        with pytest.raises(UserError, match=r"^CLLM4Rec reads text, but the dataset has none: .*text_fields.*no-text$"):
             built(gpt2, silent)
         assert [names for _, _, names, _ in plan(built(gpt2, silent, content_view=False))] == [
             ["collaborative"],

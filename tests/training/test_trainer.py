@@ -17,7 +17,15 @@ from recbole_cllm4rec.experiment import run
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "frozen": {"token_init": "text"},
-    "trained, sampled": {"train_backbone": True, "sampled_above": 0, "n_sampled": 2, "clip_grad_norm": {"max_norm": 1}},
+    "trained, sampled": {
+        "train_backbone": True,
+        "sampled_above": 0,
+        "n_sampled": 2,
+        "training_prior": 0.0,
+        "scoring_prior": 0.0,
+        "clip_grad_norm": {"max_norm": 1},
+    },
+    "paper": {"variant": "paper"},
     "lazy, released code": {"learner": "sparse_adam", "variant": "released-code"},
     "stopped early": {"epochs": 6, "stopping_step": 0, "learning_rate": 1e-4},
     "no validation at the end": {"eval_step": 0},
@@ -110,13 +118,14 @@ def test_seconds_of_all_processes_count(folder: Path, gpt2: Path, monkeypatch: p
 
 
 def test_only_what_is_trained_is_stored(folder: Path, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = stopping.options(gpt2, run_name="stored")
+    options = stopping.options(gpt2, run_name="stored", item_head="both", shared_words=True)
     stopping.stop_at(monkeypatch, "_step", 1)
     with pytest.raises(Stopped) as stop:
         run("CLLM4Rec", "shop", (), options)
     found = store.newest(Path(stop.value.folder, "checkpoints"))
     assert found is not None
     tables = [f"model.{view}.{kind}" for view in ("collaborative", "content") for kind in ("items", "users")]
+    tables = sorted([*tables, "model.collaborative.shared.rows", "model.head.bias", "model.head.log_gains"])
     assert sorted(name for name in found.tensors if name.startswith("model")) == tables
     assert len(found.state["run"]["backbone"]["sha256"]) == 64
 

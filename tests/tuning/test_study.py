@@ -162,8 +162,8 @@ def test_cllm4rec_is_tuned_as_any_model(bert: Path, space: Path, shop: Path) -> 
     options = {**SMALL, **stages, "backbone": str(bert), "token_init": "random", "precision": "float32"}
     tuned = tune("CLLM4Rec", "shop", space, 2, (), options)
     first, second = sorted(facts("CLLM4Rec")["trials"], key=lambda trial: trial["number"])
-    assert first["values"] == {"lambda_c": 1.0, "mask_share": 0.2}  # properties/model/CLLM4Rec.yaml
-    assert second["values"]["lambda_c"] != 1.0
+    assert first["values"] == {"lambda_c": 0.01, "mask_share": [0.1, 0.6]}  # properties/model/CLLM4Rec.yaml
+    assert second["values"]["lambda_c"] != 0.01
     assert tuned.score == max(first["score"], second["score"])
     assert [len(trial["curve"]) for trial in (first, second)] == [2, 2]
 
