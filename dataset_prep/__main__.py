@@ -15,7 +15,7 @@ import duckdb
 from dataset_prep import amazon, atomic, jobs, jobs_demo, movielens, paper_layout, preview, yelp
 from dataset_prep.lines import Reader
 from dataset_prep.tables import Dataset, Filters
-from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.errors import UserError, line
 
 
 class Source(Protocol):
@@ -72,7 +72,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{line(f'{self.prog}: {message}; see {self.prog} --help')}\n")
 
 
 def parser() -> Parser:
@@ -176,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Convert one source; the exit status is 2, after one line on stderr, if the user has something to mend."""
     args = parser().parse_args(argv)
     try:
+        _check_names(sys.argv[1:] if argv is None else argv)
         return convert(args)
     except UserError as error:
         reason = str(error)
@@ -183,8 +184,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         reason = explain(error, args.out)
     except KeyboardInterrupt:
         reason = "stopped; nothing was written"
-    print(f"dataset_prep: {reason}", file=sys.stderr)
+    print(f"dataset_prep: {line(reason)}", file=sys.stderr)
     return 2
+
+
+def _check_names(words: Sequence[str]) -> None:
+    """The names of files are told in the dataset's yaml, which is UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{word}: a name that is not UTF-8 cannot be told in the dataset's yaml; rename the file"
+            ) from None
 
 
 def convert(args: argparse.Namespace) -> int:

@@ -39,11 +39,12 @@ class Reader:
                 if isinstance(record, BadRecordError):
                     raise record
                 yield convert(record)
-            except BadRecordError as error:
+            except (BadRecordError, RecursionError) as error:
                 if not self.skip_bad:
+                    what = "nested too deeply" if isinstance(error, RecursionError) else error
                     shown = line.decode("utf-8", "backslashreplace").strip()[:80]
                     raise UserError(
-                        f"{path}, line {number}: {error}: {shown!r}; mend the line, or add --skip-bad to leave such out"
+                        f"{path}, line {number}: {what}: {shown!r}; mend the line, or add --skip-bad to leave such out"
                     ) from None
                 self.left_out[path.name] += 1
 
@@ -91,6 +92,8 @@ def numbered(path: File, blank: bool = False) -> Iterator[tuple[int, bytes]]:
         raise UserError(f"{path} is not a file; give the path of one") from None
     except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is cut off or damaged after line {number} ({error}); download it again") from None
+    except RuntimeError as error:  # of zip files: a password, a way of packing that Python has not
+        raise UserError(f"{path} cannot be unpacked ({error}); unpack it yourself") from None
 
 
 def _size(path: File) -> int:

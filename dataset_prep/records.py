@@ -74,7 +74,11 @@ def number(record: Record, key: str) -> float:
     value = record.get(key)
     if value is None:
         raise BadRecordError(f"no {key}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        finite = math.isfinite(value)
+    except (OverflowError, TypeError):  # JSON has whole numbers of any length
+        finite = False
+    if isinstance(value, bool) or not finite:
         raise BadRecordError(f"{key} is {short(value)}, not a number")
     return value
 

@@ -133,7 +133,12 @@ def _json(path: File) -> Iterator[Found[Strings]]:
         if isinstance(record, BadRecordError):
             yield number, line, record
         else:
-            yield number, line, {key: joined(value, ", ", _dumped) for key, value in record.items()}
+            try:
+                strings = {key: joined(value, ", ", _dumped) for key, value in record.items()}
+            except RecursionError:
+                yield number, line, BadRecordError("nested too deeply")
+            else:
+                yield number, line, strings
 
 
 def _dumped(value: Any) -> str:

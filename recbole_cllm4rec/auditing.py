@@ -33,8 +33,8 @@ def audit(
         "verdicts": [asdict(verdict) for verdict in verdicts],
     }
     path = Path(config["result_dir"]) / dataset / f"{content['run']}.audit.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; set result_dir to a folder with room") from error

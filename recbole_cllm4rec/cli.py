@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from recbole_cllm4rec.cmdline import parse
-from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.options import AtLeast, check_value
+from recbole_cllm4rec.errors import UserError, line, shown
+from recbole_cllm4rec.options import Between, Name, Place, check_value
 
+SEEDS = 1000  # of one row: more are a slip of the finger
 USAGE = """\
 usage: python run_recbole.py --model=MODEL --dataset=DATASET [--config_files='a.yaml b.yaml'] [--KEY=VALUE …]
        python run_recbole.py --model=MODEL --dataset=DATASET --resume[=FOLDER] [--KEY=VALUE …]
@@ -69,7 +70,7 @@ def _answer(argv: Sequence[str], say: Callable[[str], None]) -> int:
     try:
         _run(argv)
     except UserError as error:
-        say(f"error: {error}")
+        say(f"error: {line(error)}")
         return 2
     except KeyboardInterrupt as stop:
         words = str(stop) if stop.args else "stopped"
@@ -100,8 +101,7 @@ def _run(argv: Sequence[str]) -> None:
     needed = ["dataset"] if "models" in options else ["model", "dataset"]
     if missing := [key for key in needed if key not in options]:
         raise UserError(f"--{missing[0]} is missing: python run_recbole.py --model=CLLM4Rec --dataset=ml-100k")
-    dataset = str(options.pop("dataset"))
-    files = str(options.pop("config_files", "")).split()
+    dataset, files = _text(options, "dataset"), _files(options.pop("config_files", ""))
     # The commands import what they need, as torch takes seconds to load, for which no mistyped flag should wait.
     commands[asked[0]](options, dataset, files, argv) if asked else _single(options, dataset, files)
 
@@ -113,8 +113,9 @@ def _single(options: dict[str, Any], dataset: str, files: Sequence[str]) -> None
 
     resume = options.pop("resume", False)
     if not isinstance(resume, bool | str) or resume == "":
-        raise UserError(f"--resume takes the folder of a run, or nothing for the newest, not {resume!r}")
-    result = run(str(options.pop("model")), dataset, files, options, resume)
+        raise UserError(f"--resume takes the folder of a run, or nothing for the newest, not {shown(resume)}")
+    check_value("--resume", bool | Place, resume)
+    result = run(_text(options, "model"), dataset, files, options, resume)
     if not processes.is_main():
         return
     print(f"\n{dataset}, test part, seed {result['seed']}, split {result['split']['test']}")
@@ -127,9 +128,12 @@ def _compare(options: dict[str, Any], dataset: str, files: Sequence[str], argv: 
 
     if "model" in options:
         raise UserError("--model and --models: name all models in --models, as --models=CLLM4Rec,EASE")
-    asked, reference = options.pop("models"), options.pop("reference", None)
+    asked = options.pop("models")
     models = [part.strip() for part in asked.split(",")] if isinstance(asked, str) else asked
-    seeds = _count(options, "seeds", 1)
+    if not isinstance(models, list) or not models or not all(isinstance(model, str) for model in models):
+        raise UserError(f"--models takes names with commas between, as --models=CLLM4Rec,EASE, not {shown(asked)}")
+    reference = _text(options, "reference") if "reference" in options else None
+    seeds = _count(options, "seeds", 1, SEEDS)
     if options.pop("resume", True) is not True:
         raise UserError("--models goes on with whatever was stopped: leave out --resume")
     table, paths = compare(models, dataset, seeds, reference, files, options, _command(argv))
@@ -142,7 +146,7 @@ def _audit(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Se
 
     if options.pop("audit") is not True:
         raise UserError("--audit takes no value")
-    verdicts, path = audit(str(options.pop("model")), dataset, files, options)
+    verdicts, path = audit(_text(options, "model"), dataset, files, options)
     print(report(verdicts), path, sep="\n")
     if not all(verdict.passed for verdict in verdicts):
         raise UserError(f"{sum(not verdict.passed for verdict in verdicts)} of the checks failed, see above")
@@ -152,7 +156,9 @@ def _tune(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Seq
     from recbole_cllm4rec.tuning.study import tune
 
     space, trials = options.pop("tune"), _count(options, "trials", 30)
-    print(tune(str(options.pop("model")), dataset, space, trials, files, options).summary)
+    if isinstance(space, str):
+        check_value("--tune", Place, space)
+    print(tune(_text(options, "model"), dataset, space, trials, files, options).summary)
 
 
 def _resuming(argv: Sequence[str]) -> list[str]:
@@ -181,11 +187,25 @@ def _recommend(options: dict[str, Any]) -> None:
     if not isinstance(run, str) or not isinstance(out, str):
         missing = "--out" if isinstance(run, str) else "the run"
         raise UserError(f"{missing} is missing: --recommend=results/DATASET/RUN.json --out=FILE.csv")
+    for name, path in (("--recommend", run), ("--out", out)):
+        check_value(name, Place, path)
     from recbole_cllm4rec.recommending import recommend
 
     rows = recommend(Path(run if run.endswith(".json") else f"{run}.json"), k, Path(out))
     print(f"{out}: {rows:,} recommendations")
 
 
-def _count(options: dict[str, Any], key: str, default: int) -> int:
-    return check_value(key, Annotated[int, AtLeast(1)], options.pop(key, default))
+def _count(options: dict[str, Any], key: str, default: int, most: int = 10**6) -> int:
+    return check_value(f"--{key}", Annotated[int, Between(1, most)], options.pop(key, default))
+
+
+def _text(options: dict[str, Any], key: str) -> str:
+    """A name, which may look like a whole number."""
+    value = options.pop(key)
+    return check_value(f"--{key}", Name, str(value) if type(value) is int else value)
+
+
+def _files(value: Any) -> list[str]:
+    """Paths with spaces between, or a list of them."""
+    files = value.split() if isinstance(value, str) else value
+    return check_value("--config_files", list[Place], files)

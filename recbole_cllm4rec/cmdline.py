@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.yamlio import load_yaml, problem_of
+from recbole_cllm4rec.errors import UserError, shown
+from recbole_cllm4rec.yamlio import UnfitError, load_plain, problem_of
 
 _KEY = re.compile(r"\w[\w-]*(\.\w[\w-]*)*")  # dots reach into a mapping: eval_args.split.RS
 _HALF_OPEN = re.compile(r"\[[^\[\],]*,[^\[\],]*\)")  # [5,inf) is RecBole's notation of an interval, not YAML
@@ -26,15 +26,15 @@ def parse(argv: Sequence[str]) -> dict[str, Any]:
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
-            raise UserError(f"{word!r} is not an option: write --key=value or --key value")
+            raise UserError(f"{shown(word)} is not an option: write --key=value or --key value")
         key, equals, text = word[2:].partition("=")
         if not _KEY.fullmatch(key):
-            raise UserError(f"{word!r} has no proper name: write --key=value")
+            raise UserError(f"{shown(word)} has no proper name: write --key=value")
         if not equals:
             text = words.pop(0) if words and not words[0].startswith("--") else "true"
         value = _typed(key, text)
         if key in options and repr(options[key]) != repr(value):
-            raise UserError(f"--{key} is given twice, as {options[key]!r} and as {value!r}: keep one")
+            raise UserError(f"--{key} is given twice, as {shown(options[key])} and as {shown(value)}: keep one")
         options[key] = value
     return options
 
@@ -43,8 +43,10 @@ def _typed(key: str, text: str) -> Any:
     if not text or _HALF_OPEN.fullmatch(text):
         return text
     if _COMMENT.fullmatch(text):
-        raise UserError(f"--{key}: in {text!r} the # would start a YAML comment: put quotes around the value")
+        raise UserError(f"--{key}: in {shown(text)} the # would start a YAML comment: put quotes around the value")
     try:
-        return load_yaml(text)
+        return load_plain(text)
+    except UnfitError as error:
+        raise UserError(f"--{key} cannot be {shown(text)}: {error}") from None
     except yaml.YAMLError as error:
-        raise UserError(f"--{key}: {text!r} is not YAML ({problem_of(error)}): put quotes around text") from None
+        raise UserError(f"--{key}: {shown(text)} is not YAML ({problem_of(error)}): put quotes around text") from None

@@ -1,6 +1,7 @@
 """Models side by side on one split: runs that are not there yet, each in a process of its own, then the table."""
 
 import os
+import re
 import signal
 import traceback
 from collections.abc import Mapping, Sequence
@@ -138,8 +139,8 @@ def _plan(
 def read_model(text: str, seeds: int) -> Asked:
     """What ``text`` asks for, with ``seeds`` where it names no number. Raises :class:`UserError` for another one."""
     name, at, own = text.partition("@")
-    if at and not (own.isdecimal() and int(own)):
-        raise UserError(f"models has {text!r}: after @ stands the number of its seeds, as {name}@3")
+    if at and not re.fullmatch("[1-9][0-9]{0,2}", own):
+        raise UserError(f"models has {text!r}: after @ stands the number of its seeds, 999 at most, as {name}@3")
     model, _, variant = name.partition(":")
     return Asked(model, variant, int(own) if at else seeds)
 

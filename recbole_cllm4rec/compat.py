@@ -168,11 +168,15 @@ def fresh_logger(config: Any) -> None:
     for handler in set(root.handlers).difference(others):
         handler.close()
     root.handlers.clear()
-    if processes.is_main():
-        recbole.utils.logger.init_logger(config)
-    else:
-        root.addHandler(logging.NullHandler())
-    root.handlers += others
+    try:
+        if processes.is_main():
+            recbole.utils.logger.init_logger(config)
+        else:
+            root.addHandler(logging.NullHandler())
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}; the logs of runs go to ./log") from None
+    finally:
+        root.handlers += others
 
 
 class _Overlay:

@@ -134,6 +134,7 @@ class Config(recbole.config.Config):
         # RecBole admits a sequential model for repeatable recommendation only, as a row of its datasets is one target.
         # Here it goes by the general models' rules (protocol.sequences): one row a user, history masked.
         asked, sequential = self["repeatable"], self["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        self._check_model_can(sequential)
         self["repeatable"] = asked or sequential
         if sequential and self["loss_type"] == "CE":
             self["train_neg_sample_args"] = None  # cross-entropy is over all items, and RecBole refuses negatives
@@ -142,6 +143,18 @@ class Config(recbole.config.Config):
         if sequential:
             self["MODEL_TYPE"] = ModelType.GENERAL
         self.final_config_dict["data_path"] = str(dataset_folder(self.asked["data_path"], self.dataset))
+
+    def _check_model_can(self, sequential: bool) -> None:
+        """Raise :class:`UserError` for options that only some models can follow, where RecBole fails in training."""
+        transform, theirs = self["transform"], self.model in recbole_models()
+        if transform and theirs and not sequential:
+            raise UserError(f"transform is {transform}, which changes sequences of items: {self.model} reads none")
+        if transform == "mask_itemseq" and "mask_ratio" not in self:
+            raise UserError(f"transform is mask_itemseq, which takes its share from mask_ratio: {self.model} has none")
+        if self["learner"] == "sparse_adam" and not getattr(self.model_class, "sparse_gradients", False):
+            raise UserError(
+                f"learner is sparse_adam, but gradients of {self.model} are not sparse: set learner to adam"
+            )
 
     def _init_device(self) -> None:
         """As RecBole's, but ``use_gpu: False`` is the CPU, and CUDA_VISIBLE_DEVICES stays unless ``gpu_id`` is set.

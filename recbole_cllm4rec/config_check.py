@@ -14,13 +14,13 @@ from recbole.utils.argument_list import (
     training_arguments,
 )
 
-from recbole_cllm4rec.config_layers import Layer, blaming, merge, model_files, model_names, read_yaml
-from recbole_cllm4rec.errors import UnknownOptionError, UserError, suggestion
-from recbole_cllm4rec.options import Above, AtLeast, Between, check_value
+from recbole_cllm4rec.config_layers import Layer, blaming, merge, model_files, model_names, read_defaults
+from recbole_cllm4rec.config_rules import CHECKS, OF_MODELS, RULES, Count, Natural, check_entries, check_fields
+from recbole_cllm4rec.errors import UnknownOptionError, UserError, shown, suggestion
+from recbole_cllm4rec.options import Above, AtLeast, Between, Name, Names, Place, check_value
 
 Source = Literal["user", "item", "inter"]
-Natural = Annotated[int, AtLeast(0)]
-Count = Annotated[int, AtLeast(1)]
+Places = Annotated[int, Between(0, 15)]  # what a number in double precision has
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class PluginOptions:
     """The keys of ``properties/overall.yaml`` that RecBole does not have; that file explains them."""
 
     split_seed: Annotated[int, Between(0, 2**32 - 1)]
-    run_name: str | None
-    result_dir: str
+    run_name: Annotated[str, Names(inside=True)] | None
+    result_dir: Place
     checkpoint_minutes: Annotated[float, AtLeast(0)]
     download: bool
-    encoding: str
+    encoding: Name
     text_fields: dict[Source, list[str]]
     text_template: dict[Source, str]
     text_escaped: bool
@@ -45,8 +45,6 @@ _RECBOLE_OPTIONS: dict[str, Any] = {
     "worker": Natural,
     "seed": Annotated[int, Between(0, 2**32 - 1)],
     "state": Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
-    "data_path": str,
-    "checkpoint_dir": str,
     "epochs": Natural,  # 0 tests a model as it starts
     "train_batch_size": Count,
     "learner": Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"],
@@ -56,16 +54,13 @@ _RECBOLE_OPTIONS: dict[str, Any] = {
     "stopping_step": Natural,
     "clip_grad_norm": dict[str, Any] | None,
     "weight_decay": Annotated[float, AtLeast(0)],
-    "loss_decimal_place": Natural,
+    "loss_decimal_place": Places,
     "eval_args": dict[str, Any],
-    "metrics": str | list[str],
-    "topk": Count | list[Count],
     "valid_metric": str,
     "eval_batch_size": Count,
-    "metric_decimal_place": Natural,
+    "metric_decimal_place": Places,
     "MAX_ITEM_LIST_LENGTH": Count,
     "rm_dup_inter": Literal["first", "last"] | None,
-    "benchmark_filename": list[str] | None,
 }
 _EVAL_ARGS: dict[str, Any] = {
     "split": dict[Literal["RS", "LS", "TS"], Any],
@@ -87,6 +82,7 @@ _NEGATIVES: dict[str, Any] = {
 }
 # Keys that RecBole's code reads and none of its yamls has.
 _UNLISTED = {"model", "dataset", "tail_ratio", "local_rank", "nproc", "world_size", "offset", "ip", "port"}
+_UNHEARD = {"config_file"}  # which RecBole lists, and nothing reads
 _UNLISTED_OF = {
     "AutoInt": {"has_residual"},
     "DiffRec": {"norm"},
@@ -103,7 +99,8 @@ def checked(layers: Sequence[Layer], model: str, dataset: str, options: type | N
     ``options``, the options dataclass of the model, decides on the model's own keys. A key without a rule of its own
     keeps the type of its default.
     """
-    rules = _types(layer.values for layer in layers if layer.default) | _RECBOLE_OPTIONS
+    rules = _types(layer.values for layer in layers if layer.default) | _RECBOLE_OPTIONS | RULES
+    rules |= {key: rule for key, rule in OF_MODELS.items() if key in rules}
     rules |= {"model": Literal[model], "dataset": Literal[dataset]}
     for cls in filter(None, (PluginOptions, options)):
         rules |= get_type_hints(cls, include_extras=True)
@@ -117,12 +114,20 @@ def checked(layers: Sequence[Layer], model: str, dataset: str, options: type | N
         with blaming(sources[key]):
             check(values)
     _check_valid_metric(values)
+    check_fields(values)
     return values
 
 
 def _types(defaults: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """A rule for every default: its own type. RecBole's yamls write 2 for 2.0; null switches off what text names."""
-    kinds: dict[type, Any] = {bool: bool, int: int | float, float: float, str: str | None}
+    kinds: dict[type, Any] = {
+        bool: bool,
+        int: int | float,
+        float: float,
+        str: str | None,
+        list: list[Any] | None,
+        dict: dict[Any, Any] | None,
+    }
     rules: dict[str, Any] = {}
     for key, value in (item for values in defaults for item in values.items()):
         if value is not None:
@@ -133,7 +138,7 @@ def _types(defaults: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _check_names(layers: Sequence[Layer], model: str, ruled: set[str]) -> None:
     arguments = {*general_arguments, *training_arguments, *evaluation_arguments, *dataset_arguments}
-    known = ruled | arguments | _UNLISTED | _UNLISTED_OF.get(model, set())
+    known = (ruled | arguments | _UNLISTED | _UNLISTED_OF.get(model, set())) - _UNHEARD
     for layer in layers:
         for key in {key.partition(".")[0] for key in layer.values}.difference(known):
             with blaming(layer.source):
@@ -141,37 +146,34 @@ def _check_names(layers: Sequence[Layer], model: str, ruled: set[str]) -> None:
 
 
 def _unknown(key: str, model: str, known: set[str]) -> str:
-    owners = [name for name in model_names() if any(key in read_yaml(path) for path in model_files(name))]
+    owners = [name for name in model_names() if any(key in read_defaults(path) for path in model_files(name))]
     if owners:
         return f"{key!r} is an option of {', '.join(owners[:3])}{', ...' if owners[3:] else ''}, not of {model}"
-    return f"{key!r} is not an option{suggestion(key, known)}"
-
-
-def _check_entries(name: str, entries: Mapping[str, Any], rules: Mapping[str, Any]) -> None:
-    for key, value in entries.items():
-        if key not in rules:
-            raise UserError(f"{name} has no entry {key!r}, only {', '.join(rules)}{suggestion(str(key), rules)}")
-        check_value(f"{name}.{key}", rules[key], value)
+    return f"{shown(key)} is not an option{suggestion(key, known | {'config_files'})}"
 
 
 def _check_negatives(values: Mapping[str, Any]) -> None:
-    _check_entries("train_neg_sample_args", values["train_neg_sample_args"] or {}, _NEGATIVES)
+    check_entries("train_neg_sample_args", values["train_neg_sample_args"] or {}, _NEGATIVES)
 
 
 def _check_eval_args(values: Mapping[str, Any]) -> None:
     args = values["eval_args"]
-    _check_entries("eval_args", args, _EVAL_ARGS)
+    check_entries("eval_args", args, _EVAL_ARGS)
     split = args.get("split", {"LS": "valid_and_test"})
     if len(split) != 1:
-        raise UserError(f"eval_args.split is one of RS, LS and TS: write eval_args.split={{KIND: VALUE}}, not {split}")
-    _check_entries("eval_args.split", split, _SPLITS)
+        raise UserError(
+            f"eval_args.split is one of RS, LS and TS: write eval_args.split={{KIND: VALUE}}, not {shown(split)}"
+        )
+    check_entries("eval_args.split", split, _SPLITS)
     ((kind, shares),) = split.items()
-    if kind != "LS" and (len(shares) != 3 or shares[0] <= 0):
-        raise UserError(f"eval_args.split.{kind} takes three shares, of training, validation and test, not {shares}")
+    if kind != "LS" and (len(shares) != 3 or not shares[0] > 1e-6 * sum(shares)):
+        raise UserError(
+            f"eval_args.split.{kind} takes three shares, of training, validation and test, not {shown(shares)}"
+        )
     mode = args.get("mode", "full")
     for one in mode.values() if isinstance(mode, dict) else [mode]:
-        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d*", one):
-            raise UserError(f"eval_args.mode takes full, labeled, uniN or popN with N negatives, not {one!r}")
+        if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d{0,5}", one):
+            raise UserError(f"eval_args.mode takes full, labeled, uniN or popN with N negatives, not {shown(one)}")
 
 
 def _check_metrics(values: Mapping[str, Any]) -> None:
@@ -187,7 +189,7 @@ def _check_table_metrics(values: Mapping[str, Any]) -> None:
 def _check_metric(key: str, metric: str) -> None:
     if metric.lower() not in metrics_dict:
         legal = [cls.__name__ for cls in metrics_dict.values()]
-        raise UserError(f"{key} has {metric!r}, which is no metric{suggestion(metric, legal)}: {', '.join(legal)}")
+        raise UserError(f"{key} has {shown(metric)}, which is no metric{suggestion(metric, legal)}: {', '.join(legal)}")
 
 
 def _check_valid_metric(values: Mapping[str, Any]) -> None:
@@ -195,7 +197,7 @@ def _check_valid_metric(values: Mapping[str, Any]) -> None:
     metrics, topk = _listed(values["metrics"]), _listed(values["topk"])
     name, _, k = values["valid_metric"].partition("@")
     if name.lower() not in map(str.lower, metrics):
-        raise UserError(f"valid_metric is {name!r}, which is not among metrics: {', '.join(metrics)}")
+        raise UserError(f"valid_metric is {shown(name)}, which is not among metrics: {', '.join(metrics)}")
     if name.lower() in _ONE_NUMBER or metric_types[name.lower()] == EvaluatorType.VALUE:
         if k:
             raise UserError(f"valid_metric is {name}@{k}, but {name} is one number: leave out @{k}")
@@ -212,4 +214,5 @@ _CHECKS = {
     "eval_args": _check_eval_args,
     "metrics": _check_metrics,
     "table_metrics": _check_table_metrics,
+    **CHECKS,
 }

@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import recbole
 import yaml
 
-from recbole_cllm4rec.errors import UserError, suggestion
-from recbole_cllm4rec.options import check_value
-from recbole_cllm4rec.yamlio import load_yaml, problem_of
+from recbole_cllm4rec.errors import UserError, shown, suggestion
+from recbole_cllm4rec.options import Place, check_value
+from recbole_cllm4rec.yamlio import load_plain, problem_of
 
 RECBOLE = Path(recbole.__file__).parent
 
@@ -63,6 +64,7 @@ def gather(
     ``quick_start`` are RecBole's files for the type of the model. Raises :class:`UserError` for a file that is missing
     or malformed and for an unknown ``variant``.
     """
+    _check_is_folder(dataset)
     theirs, ours = RECBOLE / "properties", properties_dir()
     of_model = [_defaults(path) for path in model_files(model)]
     variants = of_model[-1].values.pop("variants", {}) if of_model else {}
@@ -77,17 +79,26 @@ def gather(
     middle = [_on_our_protocol(_defaults(path)) for path in quick_start]
     high = [*(Layer(str(path), read_yaml(Path(path)), False) for path in files), Layer("", dict(overrides), False)]
 
-    data_path = check_value("data_path", str, merge([*low, *middle, *high])["data_path"])
+    data_path = check_value("data_path", Place, merge([*low, *middle, *high])["data_path"])
     low += _of_dataset(dataset_folder(data_path, dataset) / f"{dataset}.yaml", model)
     low.sort(key=lambda layer: layer.recipe)  # a recipe knows what the files say; these do not know the model
     if variants:
         name = merge([*low, *middle, *high])["variant"]
-        if name not in variants:
+        if not isinstance(name, str) or name not in variants:
             raise UserError(
-                f"{model} has no variant {name!r}, only {', '.join(variants)}{suggestion(str(name), variants)}"
+                f"{model} has no variant {shown(name)}, only {', '.join(variants)}{suggestion(str(name), variants)}"
             )
         middle.append(Layer(f"variant {name}", variants[name] or {}, False))
     return [*low, *middle, *high]
+
+
+def _check_is_folder(dataset: str) -> None:
+    """The name of a dataset is that of a folder, and of the files in it."""
+    if dataset in (".", "..") or "/" in dataset or "\\" in dataset or not 0 < len(dataset.encode()) <= 200:
+        raise UserError(
+            f"--dataset takes the name of one folder, not {shown(dataset)}: say where that is with --data_path, as "
+            "--data_path=/data --dataset=ml-100k"
+        )
 
 
 def merge(layers: Sequence[Layer]) -> dict[str, Any]:
@@ -108,7 +119,7 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
         values = values[name]
         if not isinstance(values, dict):
             parent = ".".join(parents[:depth])
-            raise UserError(f"{key} has no place, as {parent} is {values!r}: give {parent} as a whole")
+            raise UserError(f"{key} has no place, as {parent} is {shown(values)}: give {parent} as a whole")
     values[last] = value
 
 
@@ -126,11 +137,13 @@ def blaming(source: str) -> Iterator[None]:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The options in a file. Raises :class:`UserError` if it cannot be read or holds anything but named options."""
     try:
-        values = load_yaml(path.read_text(encoding="utf-8"))
+        values = load_plain(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
+        raise UserError(
+            f"{path} is not UTF-8: {error.reason} at byte {error.start}; save it in that encoding"
+        ) from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}, {problem_of(error)}") from None
     if values is None:
@@ -140,8 +153,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def read_defaults(path: Path) -> dict[str, Any]:
+    """The options in a file that comes with RecBole or the plugin, which a command may need for every model and run."""
+    return dict(_parsed(path, path.stat().st_mtime_ns))
+
+
+@cache
+def _parsed(path: Path, changed: int) -> dict[str, Any]:
+    return read_yaml(path)
+
+
 def _defaults(path: Path) -> Layer:
-    return Layer(str(path), read_yaml(path), True)
+    return Layer(str(path), read_defaults(path), True)
 
 
 def _on_our_protocol(layer: Layer) -> Layer:

@@ -10,9 +10,10 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 
 from dataset_prep import registry
-from recbole_cllm4rec.atomic import line_of, read_atomic, to_floats
+from recbole_cllm4rec.atomic import check_ids, line_of, read_atomic, to_floats
 from recbole_cllm4rec.corpus.escape import unescape
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
+from recbole_cllm4rec.dataset_check import check_files, check_loaded, check_settings
 from recbole_cllm4rec.errors import UserError, suggestion
 
 SOURCES = ("user", "item", "inter")
@@ -42,7 +43,13 @@ class TextDataset(Dataset):
     def _load_data(self, token: str, dataset_path: str) -> None:
         if not Path(dataset_path).exists() and not self.config["download"]:
             raise UserError(_how_to_get(token, dataset_path))
+        if Path(dataset_path).exists():
+            check_files(Path(dataset_path), token, self.benchmark_filename_list)
         super()._load_data(token, dataset_path)
+        feats = {source: getattr(self, f"{source}_feat") for source in SOURCES}
+        check_settings(
+            self.config, self.field2type, {name: list(feat) for name, feat in feats.items() if feat is not None}
+        )
         for source in ("user", "item"):  # without interactions, RecBole itself stops
             if self.config["text_fields"].get(source) and not Path(dataset_path, f"{token}.{source}").is_file():
                 raise UserError(
@@ -57,8 +64,14 @@ class TextDataset(Dataset):
         if name in SOURCES:
             self._keep_text(frame, name, filepath)
         load, unload = self._get_load_and_unload_col(source)
+        if name == "inter" and load is not None:
+            self._check_ids(load, frame, filepath)
         if load == set():
             return None
+        if load is not None:
+            later = (self.uid_field, self.iid_field) if name == "inter" else ()  # _check_ids says more of these
+            wanted = [field for field in self.config["load_col"][name] if field not in later]
+            check_loaded(filepath, wanted, [str(header).split(":")[0] for header in frame])
         kept: dict[str, pd.Series] = {}
         for header in frame:
             field, type_name = str(header).split(":")
@@ -66,13 +79,28 @@ class TextDataset(Dataset):
                 continue
             kind = FeatureType(type_name)
             if name != "link":
+                self._check_type(field, kind, filepath)
                 self.field2source[field], self.field2type[field] = source, kind
                 if kind in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
                     self.field2bucketnum[field] = 2
             kept[field] = self._parse(frame[header], field, kind, filepath)
         if name == "inter":
             self._check_ids(kept, frame, filepath)
+        if kept and frame.empty and (name != "inter" or self.benchmark_filename_list is None):
+            raise UserError(f"{filepath} has a header and no row: nothing to load from it")
         return pd.DataFrame(kept) if kept else None
+
+    def _check_type(self, field: str, kind: FeatureType, filepath: str) -> None:
+        """Raise :class:`UserError` for an id that is no token, a time that is no number, two types of one column."""
+        needed = {
+            self.uid_field: FeatureType.TOKEN,
+            self.iid_field: FeatureType.TOKEN,
+            self.time_field: FeatureType.FLOAT,
+        }
+        wanted = needed.get(field, self.field2type.get(field, kind))
+        if kind is not wanted:
+            why = "as it is an id or the TIME_FIELD" if field in needed else "as in another file"
+            raise UserError(f"{filepath}, line 1: {field}:{kind.value} has to be {field}:{wanted.value}, {why}")
 
     def _parse(self, column: pd.Series, field: str, kind: FeatureType, filepath: str) -> pd.Series:
         """A column of strings as RecBole wants its type: tokens, floats, or arrays of either."""
@@ -80,6 +108,8 @@ class TextDataset(Dataset):
             self.field2seqlen[field] = 1
             if field in (self.uid_field, self.iid_field) and (column == "").any():
                 raise UserError(f"{filepath}, line {line_of(column == '')}: the {field} is empty; every row needs one")
+            if field in (self.uid_field, self.iid_field):
+                check_ids(column, field, filepath)
             return column.where(column != "")  # an empty cell is RecBole's [PAD]
         if kind is FeatureType.FLOAT:
             self.field2seqlen[field] = 1
@@ -122,7 +152,7 @@ class TextDataset(Dataset):
             raise UserError(
                 f"text_template[{source}] uses {error}, which is not among text_fields[{source}]: {', '.join(fields)}"
             ) from None
-        except (AttributeError, IndexError, ValueError) as error:
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise UserError(
                 f"text_template[{source}] is {template!r}: {error}; write {{COLUMN}} for a cell, {{{{ for a brace"
             ) from None
@@ -137,6 +167,16 @@ class TextDataset(Dataset):
         """Times become their ranks: RecBole keeps them in float32, in which unix seconds tie within two minutes."""
         if self.time_field in self.inter_feat:
             self.inter_feat[self.time_field] = self.inter_feat[self.time_field].rank(method="dense")
+
+    def _reset_index(self) -> None:
+        for name in self.feat_name_list:
+            if getattr(self, name).empty:
+                raise UserError(
+                    f"dataset {self.dataset_name!r}: filters leave no row of {name.removesuffix('_feat')}: loosen "
+                    "user_inter_num_interval, item_inter_num_interval or val_interval; interactions whose user or item "
+                    "has no row of its own go too, unless filter_inter_by_user_or_item is False"
+                )
+        super()._reset_index()
 
     def lacks_time(self) -> UserError:
         """The error of a model, an order or a split that needs times."""

@@ -19,6 +19,7 @@ from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.protocol.split import Split, split
+from recbole_cllm4rec.refusals import of_recbole
 from recbole_cllm4rec.registry import Entry, resolve
 from recbole_cllm4rec.report.plots import validation_curves
 from recbole_cllm4rec.report.result import commit, versions, write_result
@@ -144,7 +145,8 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None,
     log.info("split: %s, masked at test: %s", parts.fingerprints, config["history_mask"])
     clock.lap("data")
     init_seed(config["seed"], config["reproducibility"])
-    model = entry.model(run.as_before(config), parts.train._dataset).to(config["device"])
+    with of_recbole(f"to build {config['model']} with these options"):
+        model = entry.model(run.as_before(config), parts.train._dataset).to(config["device"])
     clock.lap("model")
     try:
         trainer = entry.trainer(config, model)
@@ -190,7 +192,8 @@ def _train(
 
     # RecBole's trainer for decision trees takes no callback.
     watch = {"callback_fn": validated} if "callback_fn" in signature(trainer.fit).parameters else {}
-    _, valid = trainer.fit(parts.train, parts.valid, saved=True, show_progress=show_progress, **watch)
+    with of_recbole("to train on"):
+        _, valid = trainer.fit(parts.train, parts.valid, saved=True, show_progress=show_progress, **watch)
     return valid, curve
 
 

@@ -1,11 +1,14 @@
 """Typed options: a frozen dataclass names the legal values of every option, and its yaml holds the defaults."""
 
+import math
+import re
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
+from pathlib import PurePath
 from types import UnionType
 from typing import Annotated, Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.errors import UserError, shown, suggestion
 
 T = TypeVar("T")
 
@@ -50,7 +53,54 @@ class Between:
         return f"from {self.low} to {self.high}"
 
 
+class Whole:
+    """A bound whose words say what is legal without those of the type."""
+
+
+@dataclass(frozen=True)
+class Filled(Whole):
+    """A text or a list that is not empty: ``what`` it is."""
+
+    what: str
+
+    def holds(self, value: Any) -> bool:
+        return bool(value)
+
+    def __str__(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True)
+class Intervals(Whole):
+    """RecBole's notation of intervals: ``[5,inf)``, or several with semicolons between."""
+
+    def holds(self, value: str) -> bool:
+        return all(re.fullmatch(rf"\s*[\[(]{_BOUND},{_BOUND}[\])]\s*", part) for part in value.split(";"))
+
+    def __str__(self) -> str:
+        return "intervals, as '[5,inf)' or '(0,1];[3,4]'"
+
+
+@dataclass(frozen=True)
+class Names(Whole):
+    """A path that file systems have room for, suffixes added. ``inside``: of the folder that it is joined to."""
+
+    inside: bool = False
+
+    def holds(self, value: str) -> bool:
+        parts = PurePath(value).parts
+        outside = self.inside and (value[-1:] == "/" or not {"/", ".."}.isdisjoint(parts))
+        return not outside and len(value.encode()) <= 2000 and all(len(part.encode()) <= 200 for part in parts)
+
+    def __str__(self) -> str:
+        where = " below the folder of results" if self.inside else ""
+        return f"the name of a file or folder{where} (200 bytes a part at most)"
+
+
+_BOUND = r"\s*([-+]?\d+(\.\d*)?([eE][-+]?\d+)?|[-+]?inf)\s*"
 Share = Annotated[float, Between(0, 1)]
+Name = Annotated[str, Filled("a name")]
+Place = Annotated[str, Names()]
 
 
 class Values(Protocol):
@@ -80,7 +130,7 @@ def check_value(name: str, annotation: Any, value: Any) -> Any:
     try:
         return _fitted(annotation, value)
     except (ValueError, OverflowError):
-        raise UserError(f"{name} takes {_legal(annotation)}, not {value!r}{_hint(annotation, value)}") from None
+        raise UserError(f"{name} takes {_legal(annotation)}, not {shown(value)}{_hint(annotation, value)}") from None
 
 
 def check_span(name: str, value: float | list[float]) -> None:
@@ -109,7 +159,9 @@ def _fitted(annotation: Any, value: Any) -> Any:
             return value
     elif annotation in (int, float):
         if isinstance(value, Integral if annotation is int else Real) and not isinstance(value, bool):
-            return annotation(value)
+            number = annotation(value)
+            if math.isfinite(number):
+                return number
     elif annotation is Any or isinstance(value, annotation):
         return value
     raise ValueError(value)
@@ -128,7 +180,8 @@ def _hint(annotation: Any, value: Any) -> str:
     if isinstance(value, str):
         return suggestion(value, _choices(annotation))
     wanted = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-    return "; put it in quotes to mean text" if str in wanted and value is not None else ""
+    wanted = tuple(get_args(one)[0] if get_origin(one) is Annotated else one for one in wanted)
+    return "; put it in quotes to mean text" if str in wanted and isinstance(value, bool | int | float) else ""
 
 
 def _choices(annotation: Any) -> list[str]:
@@ -142,7 +195,7 @@ def _legal(annotation: Any) -> str:
     """``annotation`` in words."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return " ".join([_legal(args[0]), *map(str, args[1:])])
+        return " ".join([*([] if isinstance(args[1], Whole) else [_legal(args[0])]), *map(str, args[1:])])
     if origin in (Union, UnionType):
         return " or ".join(map(_legal, args))
     if origin is Literal:

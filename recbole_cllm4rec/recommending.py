@@ -1,6 +1,7 @@
 """Recommendations of a finished run as a file of raw ids, made a block of users at a time."""
 
 import csv
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType, init_seed
+from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,6 +25,8 @@ from recbole_cllm4rec.report.rows import read_result
 
 BLOCK = 4096  # users of a model that ranks by itself
 SCORES = 2**25  # held at once of a model that scores all items of a user; in float32 128 MB
+# What torch, pickle and safetensors raise for files that are damaged, and torch for weights of other shapes.
+UNREADABLE = (SafetensorError, pickle.UnpicklingError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
 RANKED = (ModelType.GENERAL, ModelType.KNOWLEDGE, ModelType.TRADITIONAL)  # models that need no more than a user's id
 
 
@@ -76,7 +80,7 @@ def load(run: Path) -> Trained:
     """The model of a run as its training left it. Raises as :func:`recommend`."""
     result = read_result(run)
     weights, settings = result.get("weights"), run.with_suffix(".yaml")
-    if not weights:
+    if not isinstance(weights, str) or not weights:
         raise UserError(f"{run} does not say where its weights are: repeat the run")
     if not Path(weights).is_file():
         raise UserError(f"{weights}, the weights of {run}, is not there: go to its folder, or repeat the run")
@@ -97,12 +101,18 @@ def load(run: Path) -> Trained:
 
 
 def _fill(model: Any, weights: Path, device: Any) -> None:
-    if weights.suffix == ".safetensors":
-        load_weights(weights, model)
-        return
-    checkpoint = load_checkpoint(weights, map_location=device)
-    model.load_state_dict(checkpoint["state_dict"])
-    model.load_other_parameter(checkpoint.get("other_parameter"))
+    try:
+        if weights.suffix == ".safetensors":
+            load_weights(weights, model)
+            return
+        checkpoint = load_checkpoint(weights, map_location=device)
+        model.load_state_dict(checkpoint["state_dict"])
+        model.load_other_parameter(checkpoint.get("other_parameter"))
+    except UNREADABLE as error:
+        raise UserError(
+            f"{weights} does not hold the weights of the run ({type(error).__name__}: {error}): it is damaged, or of "
+            "another model; repeat the run"
+        ) from error
 
 
 @torch.no_grad()

@@ -5,7 +5,13 @@ from typing import Any, TypeAlias
 
 import yaml
 
+DEEPEST, MOST = 50, 100_000
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")  # YAML 1.1 wants point and sign
+
+
+class UnfitError(yaml.YAMLError):
+    """It is YAML, but not what a user's options can be."""
 
 
 class Loader(yaml.SafeLoader):
@@ -19,6 +25,14 @@ class Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} appears twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+# Dates, bytes and sets are nothing that an option takes, and the first two fail on malformed text in ways of their own.
+Loader.yaml_constructors = {
+    tag: function
+    for tag, function in Loader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+}
 
 
 class Dumper(yaml.SafeDumper):
@@ -45,8 +59,44 @@ def load_yaml(text: str) -> Any:
     """The value of one YAML document. Raises ``yaml.YAMLError`` for malformed text."""
     try:
         return yaml.load(text, Loader)
-    except ValueError as error:  # 0b_ looks like a number to PyYAML, which then cannot read it
-        raise yaml.YAMLError(str(error)) from None
+    except (ValueError, LookupError) as error:  # 0b_ and !!bool x are numbers and such to PyYAML, till it reads them
+        raise yaml.YAMLError(f"no such value: {error}") from None
+
+
+def load_plain(text: str) -> Any:
+    """As :func:`load_yaml`, for what a user wrote: nothing but what files, names and arrays can hold.
+
+    That is, nulls, truth values, numbers of up to 64 bits, texts without NUL and half characters, lists and mappings;
+    not nested beyond ``DEEPEST``, and, with what anchors repeat, no more than ``MOST`` values. Raises
+    ``yaml.YAMLError``, of which ``UnfitError`` is one.
+    """
+    try:
+        value = load_yaml(text)
+    except RecursionError:
+        raise UnfitError(f"nested deeper than {DEEPEST} levels") from None
+    n_seen, waiting = 0, [(value, 0)]
+    while waiting:
+        found, depth = waiting.pop()
+        n_seen += 1
+        if depth > DEEPEST:
+            raise UnfitError(f"nested deeper than {DEEPEST} levels, or in itself")
+        if n_seen + len(waiting) > MOST:
+            raise UnfitError(f"more than {MOST:,} values")
+        _check_plain(found)
+        inner = [*found, *found.values()] if isinstance(found, dict) else found if isinstance(found, list) else []
+        waiting += [(entry, depth + 1) for entry in inner]
+    return value
+
+
+def _check_plain(value: Any) -> None:
+    match value:
+        case int() if abs(value) >= 2**63:
+            raise UnfitError("a whole number of more than 64 bits")
+        case str() if _NO_TEXT.search(value):
+            raise UnfitError("a NUL or half of a character in a text")
+        case None | bool() | int() | float() | str() | list() | dict():
+            return
+    raise UnfitError(f"a {type(value).__name__} where numbers, texts, lists and mappings are legal")
 
 
 def dump_yaml(value: Any) -> str:

@@ -11,7 +11,13 @@ STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K"
 
 torch.set_num_threads(1)  # tensors here are so small that threads cost more than they give
 settings.register_profile("shared machine", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=400, database=None)  # of tests/fuzz
 settings.load_profile("shared machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that rewrites a document made by tests."""
+    parser.addoption("--write-errors", action="store_true", help="write docs/errors.md anew")
 
 
 @pytest.fixture(scope="session")

@@ -91,13 +91,13 @@ def test_other_encodings_and_separators(file: Callable[..., Path]) -> None:
         assert cells(file(text.encode(encoding)), ",", encoding) == rows
 
 
-TYPES = "float, float_seq, token, token_seq"
+TYPES = "float, float_seq, token, token_seq; columns are separated by tabs, unless field_separator says otherwise"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", f", line 1: the header '' is not NAME:TYPE with TYPE one of {TYPES}"),
+        ("", " is empty; its first line has to name the columns, as user_id:token, with tabs between"),
         ("a:token\tb\n", f", line 1: the header 'b' is not NAME:TYPE with TYPE one of {TYPES}"),
         ("a:token\tb:text\n", f", line 1: the header 'b:text' is not NAME:TYPE with TYPE one of {TYPES}"),
         ("a:b:token\n", f", line 1: the header 'a:b:token' is not NAME:TYPE with TYPE one of {TYPES}"),

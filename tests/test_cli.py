@@ -45,7 +45,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--model=EASE --dataset=ml-100k results", "results"),
         ("--model=EASE --models=EASE,Pop --dataset=ml-100k", "name all models in --models"),
         ("--models=EASE,Popp --dataset=ml-100k", "no model is called 'Popp'"),
-        ("--models=EASE --dataset=ml-100k --seeds=0", "seeds takes a whole number of at least 1, not 0"),
+        ("--models=EASE --dataset=ml-100k --seeds=0", "--seeds takes a whole number from 1 to 1000, not 0"),
         ("--models=EASE --dataset=ml-100k --audit", "--models and --audit are two commands: give one"),
         ("--model=EASE --dataset=ml-100k --audit=full", "--audit takes no value"),
         ("--models=EASE", "--dataset is missing"),

@@ -13,8 +13,9 @@ from recbole_cllm4rec.errors import UserError
 
 WORDS = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=8)
 KEYS = st.from_regex(r"[a-z_]\w{0,5}(\.[a-zA-Z]{1,5}){0,2}", fullmatch=True)
+WHOLE = st.integers(1 - 2**63, 2**63 - 1)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    st.none() | st.booleans() | WHOLE | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=6,
 )

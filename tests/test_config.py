@@ -256,7 +256,7 @@ def test_keys_that_no_yaml_has_are_known(write: Callable[[str, Any], Path]) -> N
         ({"learner": "adm"}, "learner takes one of 'adam',"),
         ({"state": "info"}, "state takes one of 'DEBUG',"),
         ({"show_progress": 1}, "show_progress takes true or false, not 1"),
-        ({"USER_ID_FIELD": 3}, "USER_ID_FIELD takes text or null, not 3"),
+        ({"USER_ID_FIELD": 3}, "USER_ID_FIELD takes a name, not 3; put it in quotes to mean text"),
         ({"layers": 0}, "layers takes a whole number of at least 1, not 0"),
         ({"topk": [20, 0]}, "topk takes"),
         ({"metrics": ["Recal"]}, "metrics has 'Recal', which is no metric; did you mean 'Recall'?"),

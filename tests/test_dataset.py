@@ -383,8 +383,17 @@ def test_text_that_is_not_there(files: dict[str, str], options: dict[str, Any], 
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        ({"item": ITEM}, {}, "dataset 'toy': File {toy}.inter not exist."),
-        ({"train.inter": INTER}, PRESPLIT, "dataset 'toy': File {toy}.valid.inter not exist."),
+        (
+            {"item": ITEM},
+            {},
+            "{folder} has no file toy.inter: files have the name of their folder; it has toy.item",
+        ),
+        (
+            {"train.inter": INTER},
+            PRESPLIT,
+            "{folder} has no file toy.valid.inter: files have the name of their folder; it has toy.train.inter; did "
+            "you mean 'toy.train.inter'?",
+        ),
         (
             {"inter": INTER},
             {"benchmark_filename": ["train", "test"]},
@@ -405,17 +414,21 @@ def test_text_that_is_not_there(files: dict[str, str], options: dict[str, Any], 
         (
             {"inter": INTER},
             {"user_inter_num_interval": "[2,inf)"},
-            "dataset 'toy': Some feat is empty, please check the filtering settings.",
+            "dataset 'toy': filters leave no row of inter: loosen user_inter_num_interval, item_inter_num_interval or "
+            "val_interval; interactions whose user or item has no row of its own go too, unless "
+            "filter_inter_by_user_or_item is False",
         ),
         (
             {"inter": INTER},
             {"val_interval": {"rating": "[2,3]"}},
-            "dataset 'toy': Field [rating] not defined in dataset.",
+            "val_interval names the column 'rating', which is not loaded: add it to load_col; loaded are user_id, "
+            "item_id",
         ),
     ],
 )
 def test_data_that_is_not_there(files: dict[str, str], options: dict[str, Any], message: str, tmp_path: Path) -> None:
-    assert refusal(load, tmp_path, files, **options) == message.format(toy=tmp_path / "toy" / "toy")
+    folder = tmp_path / "toy"
+    assert refusal(load, tmp_path, files, **options) == message.format(folder=folder, toy=folder / "toy")
 
 
 @pytest.mark.parametrize("args", [{"eval_args.order": "TO"}, {"eval_args.split": {"TS": [0.8, 0.1, 0.1]}}])

@@ -110,7 +110,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ("words", "message"),
     [
         (f"--recommend={result('EASE')}", "--out is missing: --recommend=results/DATASET/RUN.json --out=FILE.csv"),
-        (f"--recommend={result('EASE')} --out=a.csv --k=0", "k takes a whole number of at least 1, not 0"),
+        (f"--recommend={result('EASE')} --out=a.csv --k=0", "--k takes a whole number from 1 to 1000000, not 0"),
         (f"--recommend={result('EASE')} --out=a.csv --seed=1", "--seed is no option of --recommend: legal are --k and"),
         (f"--recommend={result('EASE')} --out=no/a.csv", "--out no/a.csv: there is no folder no; make it"),
         ("--recommend=results/shop/Pop-2020 --out=a.csv", "results/shop/Pop-2020.json cannot be read"),

@@ -19,12 +19,23 @@ from filelock import FileLock, Timeout
 
 from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint import store
-from recbole_cllm4rec.checkpoint.state import put_together, take_apart
+from recbole_cllm4rec.checkpoint.state import put_together, restoring, take_apart
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.options import check_value
 from recbole_cllm4rec.report.result import result_path
 from recbole_cllm4rec.report.rows import read_result
 
 LOCK = "run.lock"
+_FACTS: dict[str, Any] = {  # what a checkpoint says of its run, and is asked for here
+    "config": dict[str, Any],
+    "config_hash": str,
+    "split": dict[str, str],
+    "backbone": dict[str, Any] | None,
+    "device": str,
+    "threads": int,
+    "versions": dict[str, str],
+}
+_OF_BACKBONE: dict[str, Any] = {"precision": str, "sha256": str, "trained": bool}
 PATIENCE = 20.0
 """Seconds to wait for a process in the folder: one that was just told to stop is saving."""
 
@@ -119,7 +130,7 @@ def finished(config: Any, resume: Resume) -> Path | None:
     result = read_result(path)
     if result.get("config_hash") != config.digest():
         return None
-    of_result = Path(result["weights"]).parent if "weights" in result else None
+    of_result = Path(result["weights"]).parent if isinstance(result.get("weights"), str) else None
     if resume is not True:
         return path if of_result and _same(of_result, Path(resume)) else None
     for folder in _newest_first(home_of(config)):
@@ -200,6 +211,8 @@ def _lock(held: ExitStack, folder: Path, patience: float) -> None:
         raise UserError(
             f"another process trains in {folder}: wait for it, or start a run of its own, without --resume"
         ) from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be locked: {error.strerror}; --resume needs to write there") from None
 
 
 def _check_is_run(run: Run) -> None:
@@ -214,13 +227,36 @@ def _state(run: Run, config: Any) -> dict[str, Any]:
     """The newest state, if it is of this configuration; the weights of its best epoch are put in their place."""
     found = store.newest(run.checkpoints)
     assert found is not None, "somebody else removed it, in spite of the lock"
+    _check_facts(run.folder, found.state)
     then, now = found.state["run"]["config"], config.effective()
     if found.state["run"]["config_hash"] != config.digest():
         changed = [f"{key} was {then.get(key)!r}, not {now.get(key)!r}" for key in now if then.get(key) != now[key]]
-        raise UserError(f"{run.folder} is of another configuration: {'; '.join(changed[:3])}")
-    store.bring_back(found.best, run.weights(".safetensors"))
-    state: dict[str, Any] = put_together(found.state, found.tensors)
+        raise UserError(
+            f"{run.folder} is of another configuration: {'; '.join(changed[:3])}: ask for the same, or start anew, "
+            "without --resume"
+        )
+    try:
+        store.bring_back(found.best, run.weights(".safetensors"))
+    except OSError as error:
+        raise UserError(f"{run.folder}: the best weights cannot be copied there ({error.strerror})") from error
+    with restoring(run.folder):
+        state: dict[str, Any] = put_together(found.state, found.tensors)
     return state
+
+
+def _check_facts(folder: Path, state: dict[str, Any]) -> None:
+    """Raise :class:`UserError` unless ``state`` says what run it is of: its bytes are right, but whose are they?"""
+    facts = check_value(f"{folder}: run", dict[str, Any], state.get("run"))
+    check_value(f"{folder}: words", str, state.get("words"))
+    for key, kind in _FACTS.items():
+        if key not in facts:
+            raise UserError(
+                f"{folder} does not say its run's {key}: no training saved this; start anew, without --resume"
+            )
+        check_value(f"{folder}: run.{key}", kind, facts[key])
+    for key, kind in _OF_BACKBONE.items():
+        if facts["backbone"] is not None:
+            check_value(f"{folder}: run.backbone.{key}", kind, facts["backbone"].get(key))
 
 
 def _same(a: Path, b: Path) -> bool:

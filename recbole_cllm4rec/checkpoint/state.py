@@ -2,13 +2,17 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from recbole_cllm4rec.errors import UserError
 
 MARK = "tensor"
 """``{MARK: name}`` stands in the JSON where the tensor of that name belongs."""
@@ -55,6 +59,25 @@ def put_together(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [put_together(entry, tensors) for entry in value]
     return value
+
+
+@contextmanager
+def restoring(folder: Path) -> Iterator[None]:
+    """Name ``folder`` where a state in it does not fit: what generators, optimisers and parameters refuse to take.
+
+    Its bytes are those that were saved; another version, or somebody else, has saved them. Raises :class:`UserError`.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(
+            f"{folder} holds a state that no training saved: {error}; start anew, without --resume"
+        ) from None
+    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder} holds a state that this version cannot go on from ({type(error).__name__}: {error}); start "
+            "anew, without --resume"
+        ) from error
 
 
 def random_states(device: torch.device) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from recbole_cllm4rec.checkpoint.files import reason, rename, sha256, sync
-from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.errors import UserError, shown
 
 FORMAT = 1
 KEPT = 2
@@ -95,12 +95,18 @@ def load(folder: Path) -> Checkpoint:
         if not path.is_file():
             raise DamagedError(f"{path} is missing")
         if path.stat().st_size != facts["bytes"]:
-            raise DamagedError(f"{path} has {path.stat().st_size} bytes, not {facts['bytes']}")
+            raise DamagedError(f"{path} has {path.stat().st_size} bytes, not {shown(facts['bytes'])}")
         if sha256(path) != facts["sha256"]:
             raise DamagedError(f"{path} has another sha256 than {folder / MANIFEST} says")
     best = folder / BEST
-    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    return Checkpoint(state, load_file(folder / TENSORS), best if best.exists() else None)
+    try:
+        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        tensors = load_file(folder / TENSORS)
+    except (ValueError, RecursionError, SafetensorError) as error:  # it was not this program that made the manifest
+        raise DamagedError(f"{folder} holds what no training saved: {type(error).__name__}: {error}") from None
+    if not isinstance(state, dict):
+        raise DamagedError(f"{folder / STATE} holds no state")
+    return Checkpoint(state, tensors, best if best.exists() else None)
 
 
 def bring_back(best: Path | None, target: Path) -> None:
@@ -148,18 +154,18 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 def _manifest(folder: Path) -> dict[str, Any]:
     """File -> size and hash."""
     path = folder / MANIFEST
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing")
     try:
         manifest = json.loads(path.read_bytes())
         files: dict[str, Any] = manifest["files"]
         facts = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
     if manifest.get("format") != FORMAT:
-        raise DamagedError(f"{path} is of format {manifest.get('format')!r}, not {FORMAT}")
+        raise DamagedError(f"{path} is of format {shown(manifest.get('format'))}, not {FORMAT}")
     if not {TENSORS, STATE} <= set(facts) <= {TENSORS, STATE, BEST}:
-        raise DamagedError(f"{path} is of {', '.join(facts) or 'no files'}")
+        raise DamagedError(f"{path} is of {shown([*facts])}, not of {TENSORS} and {STATE}")
     return files
 
 

@@ -46,6 +46,7 @@ class CLLM4Rec(GeneralRecommender):
     """
 
     input_type = InputType.POINTWISE
+    sparse_gradients = True  # if ``learner`` is sparse_adam
 
     def __init__(self, config: Any, dataset: Any):
         """``dataset``: the training part, which carries the text (:class:`recbole_cllm4rec.dataset.TextDataset`)."""

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.evaluation import FullSortLoader
+from recbole_cllm4rec.refusals import of_recbole
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Split:
     parts: list[Any]
 
 
+@of_recbole("these options for these data")
 def split(config: Any, dataset: Any) -> Split:
     """RecBole's ``data_preparation``, seeded by ``split_seed`` right before the split.
 

@@ -28,8 +28,8 @@ def write_result(
     written, a full disk for instance; what was there before stays whole.
     """
     path = result_path(folder, result["run"], result["seed"])
-    path.parent.mkdir(parents=True, exist_ok=True)  # the name of a run may name a folder too
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # the name of a run may name a folder too
         users = path.with_suffix(".users.npz")
         if per_user:
             arrays = io.BytesIO()

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from recbole.evaluator.register import metrics_dict
 
-from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.errors import UserError, shown
 
 FloatArray = npt.NDArray[np.float64]
 
 # What a comparison reads of a result; deeper keys are dotted.
 _NEEDED: dict[str, type | tuple[type, ...]] = {
     "run": str,
+    "model": str,
     "seed": int,
     "dataset": str,
     "test": dict,
@@ -96,14 +97,18 @@ def read_result(path: Path) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON: {error}; delete it and repeat the run") from None
     for key, kind in _NEEDED.items():
         value = _at(result, key)
         if value is _ABSENT:
             raise UserError(f"{path} has no {key}; delete it and repeat the run")
         if not isinstance(value, kind):
-            raise UserError(f"{path}: {key} cannot be {value!r}; delete it and repeat the run")
+            raise UserError(f"{path}: {key} cannot be {shown(value)}; delete it and repeat the run")
+    figures = all(isinstance(figure, int | float) for part in ("test", "valid") for figure in result[part].values())
+    records = all(isinstance(record, dict) for record in result["history"])
+    if not (figures and records and 0 <= result["config"]["metric_decimal_place"] <= 100):
+        raise UserError(f"{path} holds figures that are no numbers; delete it and repeat the run")
     return result
 
 
@@ -123,7 +128,8 @@ def read_users(path: Path, result: Mapping[str, Any]) -> Users:
     except FileNotFoundError:
         raise UserError(f"{file} is missing: repeat the run, with eval_args.mode full, and it writes it") from None
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file} cannot be read: {' '.join(str(error).split())}; repeat the run") from None
+        why = "it holds pickled objects" if "allow_pickle" in str(error) else " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read: {why}; repeat the run") from None
     rounding = max(1e-6, 10 ** -result["config"]["metric_decimal_place"])  # the first is that of float32
     for metric, values in users.figures.items():
         mean, printed = float(values.mean()), result["test"].get(metric, math.nan)

@@ -17,13 +17,14 @@ from tqdm import tqdm
 from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint.journal import Journal
 from recbole_cllm4rec.checkpoint.resume import Run
-from recbole_cllm4rec.checkpoint.state import random_states, set_optimisers, set_random_states
+from recbole_cllm4rec.checkpoint.state import random_states, restoring, set_optimisers, set_random_states
 from recbole_cllm4rec.checkpoint.weights import load_weights, save_weights, set_trained, trained
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.evaluation import FullSortEvaluation
 from recbole_cllm4rec.training.estimate import estimate
 from recbole_cllm4rec.training.optimisers import clip_gradients
 from recbole_cllm4rec.training.position import Position
+from recbole_cllm4rec.training.restored import check_place, check_state
 from recbole_cllm4rec.training.stages import Pass, Stage, build_stages
 
 
@@ -87,7 +88,9 @@ class StagedTrainer(FullSortEvaluation):
         if self._resumed is None:
             self.logger.info(str(estimate(self.stages, self.model, valid_data, self.eval_step, self.config["seed"])))
         else:
-            self._restore(self._resumed)
+            with restoring(Path(self.saved_model_file).parent):
+                check_state(self._resumed)
+                self._restore(self._resumed)
         processes.same(trained(self.model).values())
         asked = _Fit(valid_data, verbose, saved, show_progress, callback_fn)
         with self._journal or nullcontext():
@@ -104,7 +107,8 @@ class StagedTrainer(FullSortEvaluation):
     def _run(self, stage: Stage, asked: _Fit) -> None:
         rng = np.random.default_rng([self.config["seed"], self._at.stage])
         self._schedules = [LambdaLR(optimiser, stage.rate) for optimiser in stage.optimisers]
-        self._restore_stage(stage)
+        with restoring(Path(self.saved_model_file).parent):
+            self._restore_stage(stage)
         start = perf_counter() - self.timings.get(stage.name, 0.0) - self._at.seconds
         done = self._at.epoch * len(stage)
         bar = tqdm(
@@ -245,6 +249,7 @@ class StagedTrainer(FullSortEvaluation):
     def _restore_stage(self, stage: Stage) -> None:
         """Optimisers and schedules, in the stage that the training is gone on with."""
         if self._resumed is not None:
+            check_place(self._resumed, stage)
             set_optimisers(stage.optimisers, self._resumed["optimisers"])
             for schedule, left in zip(self._schedules, self._resumed["schedules"], strict=True):
                 schedule.load_state_dict(left)

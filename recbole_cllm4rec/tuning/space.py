@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 from recbole_cllm4rec.config_layers import blaming
@@ -103,7 +103,10 @@ class Range:
 
     def _on_grid(self, value: Number) -> bool:
         low, step, exact = (Decimal(str(number)) for number in (self.low, self.step, value))
-        return (exact - low) % step == 0
+        try:
+            return (exact - low) % step == 0
+        except InvalidOperation:  # more steps than Decimal has digits for
+            raise UserError(f"step {self.step} is too small for {self.low} to {self.high}") from None
 
     def __str__(self) -> str:
         return f"{self.low} to {self.high}" + ", log" * self.log + (f", step {self.step}" if self.step else "")

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from recbole_cllm4rec.config_layers import blaming, properties_dir
-from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.errors import UserError, shown, suggestion
 from recbole_cllm4rec.options import check_value
 from recbole_cllm4rec.tuning.space import Choice, Domain, Number, Range, Space
-from recbole_cllm4rec.yamlio import Loader, load_yaml, problem_of
+from recbole_cllm4rec.yamlio import Loader, load_plain, problem_of
 
 
 def packaged_space(model: str) -> Path:
@@ -52,7 +52,7 @@ def read_space(path: Path) -> Space:
 def _of_yaml(path: Path, text: str) -> list[tuple[int, str, Any]]:
     """Line, name and entry of every parameter."""
     try:
-        values, node = load_yaml(text), yaml.compose(text, Loader)
+        values, node = load_plain(text), yaml.compose(text, Loader)
     except yaml.YAMLError as error:
         raise UserError(f"{path}, {problem_of(error)}") from None
     if values is None:
@@ -78,10 +78,10 @@ _KEYS: dict[str, Any] = {"choices": list[Any], "low": Number, "high": Number, "l
 
 def _domain(entry: Any) -> Domain:
     if not isinstance(entry, dict):
-        raise UserError(f"takes {{low: …, high: …}} or {{choices: […]}}, not {entry!r}")
+        raise UserError(f"takes {{low: …, high: …}} or {{choices: […]}}, not {shown(entry)}")
     for key in entry:
         if key not in _KEYS:
-            raise UserError(f"there is no {key!r}, only {', '.join(_KEYS)}{suggestion(str(key), _KEYS)}")
+            raise UserError(f"there is no {shown(key)}, only {', '.join(_KEYS)}{suggestion(str(key), _KEYS)}")
     values = {key: check_value(key, _KEYS[key], value) for key, value in entry.items()}
     if set(values) == {"choices"}:
         return Choice(**values)
@@ -97,7 +97,7 @@ def _of_recbole(text: str) -> dict[str, Any]:
         return {"choices": _literals(rest)}
     needed = {"uniform": 2, "loguniform": 2, "quniform": 3}.get(kind)
     if needed is None:
-        raise UserError(f"{kind!r} is no kind of range: choice, uniform, loguniform or quniform")
+        raise UserError(f"{shown(kind)} is no kind of range: choice, uniform, loguniform or quniform")
     try:
         low, high, *steps = numbers = [float(word) for word in rest.split(",")]
         if len(numbers) != needed or not all(map(math.isfinite, numbers)):
@@ -105,14 +105,14 @@ def _of_recbole(text: str) -> dict[str, Any]:
         if kind == "loguniform":  # the exponents of e
             return {"low": math.exp(low), "high": math.exp(high), "log": True}
     except (ValueError, OverflowError):
-        raise UserError(f"{kind} takes {needed} numbers with commas between, not {rest!r}") from None
+        raise UserError(f"{kind} takes {needed} numbers with commas between, not {shown(rest)}") from None
     return _quantised(low, high, *steps) if steps else {"low": low, "high": high}
 
 
 def _quantised(low: float, high: float, step: float) -> dict[str, Any]:
     """``quniform``: the multiples of ``step``, as integers where every one of them is."""
-    if not step > 0:
-        raise UserError(f"the step {step} is not above 0")
+    if not step > 0 or not all(math.isfinite(bound / step) for bound in (low, high)):
+        raise UserError(f"the step {step} is not above 0, or too small for {low} to {high}")
     kind = int if step.is_integer() else float
     exact = Decimal(str(step))
     low, high = (kind(round(bound / step) * exact) for bound in (low, high))
@@ -126,7 +126,7 @@ def _literals(text: str) -> list[Any]:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         values = None
     if not isinstance(values, list | tuple):
-        raise UserError(f"choice takes a list of numbers and quoted texts, not {text!r}")
+        raise UserError(f"choice takes a list of numbers and quoted texts, not {shown(text)}")
     return [_plain(_evaluated(value) if isinstance(value, str) else value) for value in values]
 
 
