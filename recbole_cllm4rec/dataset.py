@@ -70,7 +70,7 @@ class TextDataset(Dataset):
             return None
         if load is not None:
             later = (self.uid_field, self.iid_field) if name == "inter" else ()  # _check_ids says more of these
-            wanted = [field for field in self.config["load_col"][name] if field not in later]
+            wanted = [field for field in self.config["load_col"].get(name, ()) if field not in later]
             check_loaded(filepath, wanted, [str(header).split(":")[0] for header in frame])
         kept: dict[str, pd.Series] = {}
         for header in frame:

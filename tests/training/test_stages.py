@@ -24,7 +24,8 @@ PAPER = [CONTENT, PRETRAINING, FINETUNING]
 RECIPE = {key: value for key, value in toy.PROPERTIES.items() if key in toy.PROPERTIES["variants"]["paper"]}
 VARIANTS: dict[str, Plan] = {
     "recommended": [("finetuning", 12, ["recommendation", "content"], True)],
-    "no-text": [("finetuning", 12, ["recommendation"], True)],
+    **{name: [("finetuning", 12, ["recommendation"], True)] for name in ("pooled", "no-text")},
+    **{f"pooled-no-{part}": [("finetuning", 12, ["recommendation"], True)] for part in ("sentences", "words", "prior")},
     "paper": PAPER,
     "released-code": PAPER,
     "LLM-Scratch": PAPER,
