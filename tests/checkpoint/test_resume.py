@@ -110,7 +110,7 @@ class TestRefusals:
 
     def test_a_folder_of_another_configuration(self, bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = stopped(monkeypatch, bert)
-        with pytest.raises(UserError, match=r"of another configuration: lambda_c was 0.01, not 2.0$"):
+        with pytest.raises(UserError, match=r"of another configuration: lambda_c was 0.01, not 2.0: ask"):
             train(bert, resume=str(folder), lambda_c=2.0)
 
     def test_a_folder_in_which_somebody_trains(self, bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
