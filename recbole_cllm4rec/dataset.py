@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from recbole.data.dataset import Dataset
-from recbole.utils import FeatureSource, FeatureType
+from recbole.utils import FeatureSource, FeatureType, ModelType
 
 from dataset_prep import registry
 from recbole_cllm4rec.atomic import check_ids, line_of, read_atomic, to_floats
@@ -69,7 +69,11 @@ class TextDataset(Dataset):
         if load == set():
             return None
         if load is not None:
-            later = (self.uid_field, self.iid_field) if name == "inter" else ()  # _check_ids says more of these
+            later: tuple[str, ...] = (
+                (self.uid_field, self.iid_field) if name == "inter" else ()
+            )  # _check_ids says more of these
+            if self.config["MODEL_TYPE"] == ModelType.KNOWLEDGE:  # RecBole names them for these, there or not
+                later += (self.config["RATING_FIELD"], self.time_field)
             wanted = [field for field in self.config["load_col"].get(name, ()) if field not in later]
             check_loaded(filepath, wanted, [str(header).split(":")[0] for header in frame])
         kept: dict[str, pd.Series] = {}

@@ -175,7 +175,7 @@ class TestRefusals:
             (["EASE", "Popp"], {}, "no model is called 'Popp'"),
             (["EASE", "EASE"], {}, "models has 'EASE' twice"),
             (["EASE", "EASE@2"], {}, "models has 'EASE' twice"),
-            (["EASE@two"], {}, "models has 'EASE@two': after @ stands the number of its seeds, as EASE@3"),
+            (["EASE@two"], {}, "models has 'EASE@two': after @ stands the number of its seeds, 999 at most, as EASE@3"),
             (["EASE@0"], {}, "models has 'EASE@0'"),
             (["EASE:tuned"], {}, "EASE has no variants: write EASE alone"),
             (["CLLM4Rec:LLM-CB"], {}, "CLLM4Rec has no variant 'LLM-CB'"),

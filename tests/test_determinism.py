@@ -23,7 +23,9 @@ def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_shop")
 class TestRuns:
-    @pytest.mark.parametrize("changes", [{}, {"train_backbone": True, "sampled_above": 0, "n_sampled": 2}])
+    @pytest.mark.parametrize(
+        "changes", [{}, {"train_backbone": True, "variant": "paper", "sampled_above": 0, "n_sampled": 2}]
+    )
     def test_one_seed_gives_the_same_bits_with_any_number_of_workers(self, gpt2: Path, changes: dict[str, Any]) -> None:
         first, again, other = (
             run("CLLM4Rec", "shop", (), stopping.options(gpt2, **changes, worker=worker, seed=seed))

@@ -108,7 +108,7 @@ def test_documents_are_counted(shop: Any) -> None:
         "item": FILES["item"],
     }
     few = {"topk": [2], "valid_metric": "NDCG@2"}
-    details = {v.check: v.detail for v in audit(*shop("CLLM4Rec", files, **PRESPLIT, **few))}
+    details = {v.check: v.detail for v in audit(*shop("CLLM4Rec", files, **PRESPLIT, **few, variant="paper"))}
     # Of 4 titles no pairs; of 4 reviews, of 3 histories and of 3 questions 4 pairs each; all of it twice.
     assert details["prompts"] == (
         "0 of 2 held-out pairs among 24 (user, item) in 2 draws of 14 documents "

@@ -68,7 +68,9 @@ def test_what_is_raised_at_a_validation_ends_the_training_and_comes_through(
 
 def test_a_point_that_cannot_be_trained_is_told_from_a_search_that_cannot(search: Prepare, shop: Path) -> None:
     heads = search("n_heads: {choices: [2, 3]}", "SASRec", epochs=1)
-    with pytest.raises(PointError, match=r"^ValueError: The hidden size \(64\) is not a multiple of .* heads \(3\)$"):
+    with pytest.raises(
+        PointError, match=r"^RecBole refuses .*: The hidden size \(64\) is not a multiple of .* heads \(3\)$"
+    ):
         heads.evaluate({"n_heads": 3}, shop)
     columns = search("rm_dup_inter: {choices: [first, last]}")
     with pytest.raises(UserError, match=r"^val_interval: tuning them changes the split") as caught:
