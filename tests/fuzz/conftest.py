@@ -21,7 +21,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"fuzz: {COUNT.total():,} cases: {ended}")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _in_this_process() -> Iterator[None]:
     """Comparisons start a process for each run, which takes seconds: here their runs are in this one.
 
