@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import toy
 from numpy.typing import NDArray
+from recbole.data.interaction import Interaction
 from transformers import AutoModel, AutoTokenizer
 
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
@@ -125,3 +127,24 @@ def surprise(scores: Array, targets: list[int]) -> float:
     p = np.exp(scores.astype(np.float64))
     p /= p.sum(axis=1, keepdims=True)
     return -sum(math.log(p[k, target]) for k, target in enumerate(targets))
+
+
+def apart(model: CLLM4Rec) -> CLLM4Rec:
+    """The model with large tokens, so that no error in them is lost in rounding."""
+    generator = torch.Generator().manual_seed(3)
+    for view in filter(None, (model.collaborative, model.content)):
+        for rows in view.parameters():
+            rows.data.normal_(std=0.5, generator=generator)
+    return model
+
+
+def build(folder, **changes) -> CLLM4Rec:
+    return apart(toy.build(toy.options(folder, **changes)))
+
+
+def passes(model: CLLM4Rec, config) -> dict[str, dict]:
+    return {stage.name: {current.name: current for current in stage.passes} for stage in toy.stages(config, model)}
+
+
+def scores(model: CLLM4Rec, *users: int) -> torch.Tensor:
+    return model.full_sort_predict(Interaction({"user": torch.tensor(users)})).view(len(users), -1)

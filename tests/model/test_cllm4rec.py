@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 import toy
-from byhand import ByHand, table
+from byhand import ByHand, apart, build, passes, scores, table
 from recbole.data.interaction import Interaction
 
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.model import cllm4rec, prior
-from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+from recbole_cllm4rec.model import cllm4rec
 
 INTERACTIONS = [
     ("<user_1> has interacted with", "<item_1> <item_2> <item_3>"),
@@ -43,27 +42,6 @@ HISTORIES = [
     "<user_2> has interacted with <item_3> <item_4>",
     "<user_3> has interacted with <item_5>",
 ]
-
-
-def apart(model: CLLM4Rec) -> CLLM4Rec:
-    """The model with large tokens, so that no error in them is lost in rounding."""
-    generator = torch.Generator().manual_seed(3)
-    for view in filter(None, (model.collaborative, model.content)):
-        for rows in view.parameters():
-            rows.data.normal_(std=0.5, generator=generator)
-    return model
-
-
-def build(folder, **changes) -> CLLM4Rec:
-    return apart(toy.build(toy.options(folder, **changes)))
-
-
-def passes(model: CLLM4Rec, config) -> dict[str, dict]:
-    return {stage.name: {current.name: current for current in stage.passes} for stage in toy.stages(config, model)}
-
-
-def scores(model: CLLM4Rec, *users: int) -> torch.Tensor:
-    return model.full_sort_predict(Interaction({"user": torch.tensor(users)})).view(len(users), -1)
 
 
 @pytest.mark.parametrize("scope", ["per-document", "per-token"])
@@ -328,89 +306,3 @@ def test_tokens_start_small_and_random(gpt2):
         assert table(view).mean() == pytest.approx(0, abs=1e-3)
         assert table(view).std() == pytest.approx(0.02, rel=0.05)
     assert not torch.equal(model.collaborative.items, model.content.items)
-
-
-PAST_THE_STATE = {
-    "item_head": "both",
-    "shared_words": True,
-    "training_prior": 0.5,
-    "scoring_prior": 2.0,
-    "tfidf_weight": 0.0,
-    "reg_weight": 0.5,
-    "mask_share": 0.7,
-}
-
-
-@pytest.mark.parametrize("name", ["bert", "gpt2"])
-class TestPastTheState:
-    """Shared words, the pooled head and the prior: in training and in scoring."""
-
-    @staticmethod
-    def learnt(folder, **changes) -> CLLM4Rec:
-        """A model whose rows of words and biases are not where they start."""
-        texts = ["", "red lip stick", "blue lip liner", "", "green hair oil, red", ""]  # of shared words
-        corpus = replace(toy.CORPUS, item_texts=texts)
-        model = apart(toy.build(toy.options(folder, **{**PAST_THE_STATE, **changes}), corpus))
-        model.head.bias.data = torch.tensor([9.0, 0.1, -0.2, 0.3, 0.0, 0.4])
-        return model
-
-    @pytest.mark.parametrize("head", ["both", "pooled"])
-    def test_scores(self, name, head, request):
-        folder = request.getfixturevalue(name)
-        model = self.learnt(folder, item_head=head)
-        tokens = table(model.collaborative)
-        users, items = tokens[:4], tokens[4:]
-        alpha, beta = model.head.log_gains.detach().exp().numpy()
-        read = beta * (items[3] + items[4]) / np.sqrt(2) + users[2]
-        if head == "both":
-            state = ByHand(folder, model).answer(f"{HISTORIES[1]} the user will interact with:", tokens)
-            read = read + alpha * state / np.linalg.norm(state)
-        prior = model.prior.scores([np.array([3, 4])])[0].numpy()
-        expected = items @ read + model.head.bias.detach().numpy() + prior
-        np.testing.assert_allclose(scores(model, 2)[0, 1:], expected[1:], rtol=1e-3, atol=1e-4)
-        assert np.abs(prior).max() > 1e-3
-
-    def test_a_pooled_head_asks_the_language_model_nothing(self, name, request, monkeypatch):
-        model = self.learnt(request.getfixturevalue(name), item_head="pooled")
-        monkeypatch.setattr(model.backbone, "forward", lambda *_: pytest.fail("the backbone was asked"))
-        assert scores(model, 2)[0, 1:].isfinite().all()
-
-    def test_ranking_without_a_prior_knows_the_biases(self, name, request):
-        model = self.learnt(request.getfixturevalue(name), training_prior=0.0, scoring_prior=0.0)
-        _, best = model.recommend([2], k=5, exclude_history=False)
-        torch.testing.assert_close(best[0], scores(model, 2)[0].topk(5).values, rtol=1e-4, atol=1e-5)
-        assert model.prior is None
-
-    def test_recommendations_are_the_best_scores(self, name, request):
-        model = build(request.getfixturevalue(name), **PAST_THE_STATE)
-        items, best = model.recommend([2, 3], k=2)
-        expected = scores(model, 2, 3)
-        expected[0, [3, 4]] = expected[1, 5] = -torch.inf
-        torch.testing.assert_close(best, expected.topk(2).values)
-        assert items[0, 0] == expected[0].argmax()
-
-    def test_loss(self, name, request):
-        folder = request.getfixturevalue(name)
-        config = toy.options(folder, **PAST_THE_STATE, lambda_c=0)
-        model = apart(toy.build(config))
-        current = passes(model, config)["finetuning"]["recommendation"]
-        (batch,) = current.batches(toy.First())
-        logits = model.item_logits(model.question_states(batch))
-        shown = [[3], [4], []]  # as in QUESTIONS, in whatever order the batch has them
-        users = model._users(batch).tolist()
-        total = 0.0
-        for row, user in enumerate(users):
-            items = torch.tensor(shown[user - 1], dtype=torch.long)
-            offset = model.prior.offsets(torch.tensor([user]), torch.zeros_like(items), items)[0]
-            targets = batch.targets[batch.reads == row] - model.vocabulary.item(0)
-            total -= torch.log_softmax(logits[row] + offset, dim=0)[targets].sum().item()
-        assert current.loss(batch).item() == pytest.approx(total / 3, rel=1e-4)
-        assert {model.head.log_gains, model.head.bias, model.collaborative.shared.rows} <= set(current.parameters)
-
-
-def test_a_prior_of_more_items_than_a_table_may_have_is_refused(gpt2, monkeypatch):
-    with pytest.raises(UserError, match=r"training_prior and scoring_prior .* sampled_above"):
-        build(gpt2, training_prior=1.0, sampled_above=3)
-    monkeypatch.setattr(prior, "MOST_ITEMS", 4)
-    with pytest.raises(UserError, match=r"too large for 5 \(at most 4\): set both to 0$"):
-        build(gpt2, scoring_prior=1.0)
