@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from recbole_cllm4rec.errors import UserError, shown, suggestion
-from recbole_cllm4rec.options import Above, AtLeast, Filled, Intervals, Name, Place, check_value
+from recbole_cllm4rec.options import Above, AtLeast, Filled, Intervals, Name, Place, Share, check_value
 
 Natural = Annotated[int, AtLeast(0)]
 Count = Annotated[int, AtLeast(1)]
@@ -50,8 +50,11 @@ RULES: dict[str, Any] = {
     "topk": Count | Annotated[list[Count], Filled("a list of them")],
 }
 OF_MODELS: dict[str, Any] = {  # where a model has them
+    "attn_dropout_prob": Share,
+    "dropout_prob": Share,
     "embedding_size": Count,
     "hidden_act": Literal["gelu", "relu", "swish", "tanh", "sigmoid"],
+    "hidden_dropout_prob": Share,
     "hidden_size": Count,
     "inner_size": Count,
     "k": Count,

@@ -59,6 +59,7 @@ MISTAKES = {
         Mistake("a number below what is legal", f"{POP} --learning_rate=-1"),
         Mistake("a number that is infinite", f"{POP} --learning_rate=.inf"),
         Mistake("a number that is not whole", f"{POP} --train_batch_size=1.5"),
+        Mistake("a share above 1", "--model=SASRec --dataset=shop --hidden_dropout_prob=2.5"),
         Mistake("a number that no computer word holds", f"{POP} --seed=99999999999999999999"),
         Mistake("text for true or false", f"{POP} --shuffle=maybe"),
         Mistake("two commands in one", "--models=Pop,EASE --dataset=shop --audit"),

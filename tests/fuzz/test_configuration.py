@@ -131,7 +131,7 @@ WORDS += [
     "{title}",
     "ItemCoverage",
 ]
-SIZES = [0, 1, 2, 3, 5, 64, 10**6, -1, 0.0, 0.1, 0.5, 1.0, 2.5, 1e-9, 1e30, True, False, None]
+SIZES = [0, 1, 2, 3, 5, 64, 300, -1, 0.0, 0.1, 0.5, 1.0, 2.5, 1e-9, 1e30, True, False, None]
 words = st.sampled_from([*NAMES, *WORDS])
 sizes = st.sampled_from(SIZES)
 PARTS = [
