@@ -18,11 +18,16 @@ TIMED = {"load_col.inter": ["user_id", "item_id", "timestamp"]}
 BY_TIME = {**TIMED, "eval_args.order": "TO"}
 PRESPLIT = {"benchmark_filename": ["train", "valid", "test"]}
 
+START = 881250949  # a time of MovieLens: in float32 the next ones are the same
+
 
 def atomic(header: str, *rows: str | Sequence[str]) -> str:
     """The text of an atomic file. A row is its cells, or a string of cells that have no spaces."""
     cells = [row.split() if isinstance(row, str) else row for row in (header, *rows)]
     return "".join("\t".join(row) + "\n" for row in cells)
+
+
+INTER = atomic("user_id:token item_id:token", "u1 i1", "u2 i2", "u3 i3")
 
 
 def load(folder: Path, files: Mapping[str, str], model: str = "EASE", **options: Any) -> TextDataset:

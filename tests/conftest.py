@@ -1,11 +1,16 @@
-"""Fixtures for all tests: tiny checkpoints, made once a session, and the real ones that lie beside the repository."""
+"""Fixtures for all tests: tiny checkpoints, made once a session, a real one beside the repository, and yaml files."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from checkpoints import save_bert, save_gpt2, save_llama, save_t5
 from hypothesis import settings
+
+from recbole_cllm4rec import config_layers
+from recbole_cllm4rec.yamlio import dump_yaml
 
 STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K"
 
@@ -56,3 +61,21 @@ def stories() -> Path:
     if not STORIES.is_dir():
         pytest.skip(f"{STORIES} is absent")
     return STORIES
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], Path]:
+    """Writes a yaml below the working folder, where ``properties`` stands in for the plugin's."""
+    overall = (config_layers.properties_dir() / "overall.yaml").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config_layers, "properties_dir", lambda: tmp_path / "properties")
+
+    def write(name: str, values: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(values if isinstance(values, str) else dump_yaml(values), encoding="utf-8")
+        return path
+
+    write("properties/overall.yaml", overall)
+    write("properties/model/Toy.yaml", {"layers": 2, "pooling": "mean"})
+    return write

@@ -1,7 +1,10 @@
 """A shop of twelve users and nine items as a dataset on disk, for whole runs of any model."""
 
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
+import pytest
 from atomic_files import atomic
 
 SMALL = {"topk": [3], "metrics": ["NDCG"], "valid_metric": "NDCG@3", "show_progress": False, "gpu_id": ""}
@@ -19,3 +22,12 @@ def build_shop(folder: Path) -> None:
     (home / "shop.inter").write_text(atomic("user_id:token item_id:token timestamp:float", *rows))
     (home / "shop.item").write_text(atomic("item_id:token title:token_seq", *titles))
     (home / "shop.yaml").write_text(columns)
+
+
+@contextmanager
+def shop_in(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A new folder with the shop, where the process works meanwhile: for fixtures of more than one test."""
+    folder = tmp_path_factory.mktemp(name)
+    build_shop(folder)
+    with chdir(folder):
+        yield folder

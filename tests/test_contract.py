@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 import torch
 from recbole.data.interaction import Interaction
-from shop import SMALL, build_shop
+from shop import SMALL, shop_in
 
 from recbole_cllm4rec.experiment import Fitted, configure, fit, run
 
@@ -46,10 +46,7 @@ class Contract:
 
     @pytest.fixture(scope="class")
     def trained(self, overrides: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
-        with pytest.MonkeyPatch.context() as patch:
-            folder = tmp_path_factory.mktemp(self.name)
-            patch.chdir(folder)
-            build_shop(folder)
+        with shop_in(tmp_path_factory, self.name):
             entry, config = configure(self.name, "shop", (), overrides)
             fitted = fit(entry, config)
             test = fitted.parts.test

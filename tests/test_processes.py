@@ -19,7 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from shop import SMALL, build_shop
+from shop import SMALL, shop_in
 from together import Told, joined, together
 from torch import nn
 
@@ -46,10 +46,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A shop to run in."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("processes")
-        patch.chdir(folder)
-        build_shop(folder)
+    with shop_in(tmp_path_factory, "processes") as folder:
         yield folder
 
 

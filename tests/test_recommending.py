@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from recbole.data.interaction import Interaction
-from shop import SMALL, build_shop
+from shop import SMALL, shop_in
 from torch import from_numpy
 
 from recbole_cllm4rec import recommending
@@ -23,10 +23,7 @@ SHORT = {"content_epochs": 0, "pretrain_epochs": 0, "epochs": 1, "max_length": 6
 @pytest.fixture(scope="module")
 def home(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with finished runs of CLLM4Rec, EASE and BERT4Rec."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("runs")
-        patch.chdir(folder)
-        build_shop(folder)
+    with shop_in(tmp_path_factory, "runs") as folder:
         run("CLLM4Rec", "shop", (), {**SMALL, **SHORT, "backbone": str(bert)})
         run("EASE", "shop", (), SMALL)
         run("BERT4Rec", "shop", (), {**SMALL, "epochs": 1})

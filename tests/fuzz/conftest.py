@@ -9,7 +9,7 @@ import pytest
 import stopping
 from checkpoints import save_gpt2
 from fuzzing import COUNT, POP, files, run
-from shop import build_shop
+from shop import shop_in
 
 from recbole_cllm4rec import comparison, experiment
 
@@ -37,10 +37,7 @@ def _in_this_process() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shop with a finished run of Pop."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("finished")
-        patch.chdir(folder)
-        build_shop(folder)
+    with shop_in(tmp_path_factory, "finished") as folder:
         assert run(POP) == 0
         assert "results/shop/Pop-2020.json" in files()
         return folder
@@ -49,10 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shop with a CLLM4Rec over the backbone ``lm`` that was stopped; the file ``words`` holds its command."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("stopped")
-        patch.chdir(folder)
-        build_shop(folder)
+    with shop_in(tmp_path_factory, "stopped") as folder, pytest.MonkeyPatch.context() as patch:
         save_gpt2(folder / "lm")
         options = {**stopping.options(Path("lm")), "gpu_id": "''", "metrics": "[NDCG]", "show_progress": "False"}
         words = ["--model=CLLM4Rec", "--dataset=shop", *(f"--{key}={value}" for key, value in options.items())]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from atomic_files import BY_TIME, PRESPLIT, TIMED, atomic, load, pairs, split_up
+from atomic_files import BY_TIME, PRESPLIT, START, TIMED, atomic, load, pairs, split_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
@@ -17,7 +17,6 @@ from recbole_cllm4rec.protocol.sequences import HoldoutSequences, UserSequences
 from recbole_cllm4rec.protocol.split import Split
 
 HEADER = "user_id:token item_id:token timestamp:float"
-START = 881250949  # a time of MovieLens: in float32 the next ones are the same
 LEAVE_ONE_OUT = {**BY_TIME, "eval_args.split": {"LS": "valid_and_test"}}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import stopping
-from shop import build_shop
+from shop import shop_in
 
 from recbole_cllm4rec.checkpoint import store
 from recbole_cllm4rec.checkpoint.interrupts import Stopped
@@ -35,10 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A shop to run in."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("trainer")
-        patch.chdir(folder)
-        build_shop(folder)
+    with shop_in(tmp_path_factory, "trainer") as folder:
         yield folder
 
 
