@@ -18,6 +18,7 @@ from recbole.utils import ModelType, get_model
 from recbole_cllm4rec import compat, processes
 from recbole_cllm4rec.config_check import checked
 from recbole_cllm4rec.config_layers import dataset_folder, gather, model_names, properties_dir, recbole_models
+from recbole_cllm4rec.config_rules import SHARES_OF_TRANSFORMS
 from recbole_cllm4rec.errors import UserError, suggestion
 from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.yamlio import Loader
@@ -149,8 +150,9 @@ class Config(recbole.config.Config):
         transform, theirs = self["transform"], self.model in recbole_models()
         if transform and theirs and not sequential:
             raise UserError(f"transform is {transform}, which changes sequences of items: {self.model} reads none")
-        if transform == "mask_itemseq" and "mask_ratio" not in self:
-            raise UserError(f"transform is mask_itemseq, which takes its share from mask_ratio: {self.model} has none")
+        share = SHARES_OF_TRANSFORMS.get(transform)
+        if share and self[share] is None:
+            raise UserError(f"transform is {transform}, which takes its share from {share}: {self.model} has none")
         if self["learner"] == "sparse_adam" and not getattr(self.model_class, "sparse_gradients", False):
             raise UserError(
                 f"learner is sparse_adam, but gradients of {self.model} are not sparse: set learner to adam"

@@ -61,6 +61,9 @@ OF_MODELS: dict[str, Any] = {  # where a model has them
     "n_heads": Count,
     "n_layers": Natural,
 }
+SHARES_OF_TRANSFORMS = {"mask_itemseq": "mask_ratio", "crop_itemseq": "eta", "reorder_itemseq": "beta"}
+"""The option, which only some models have, from which a transform of sequences takes its share."""
+
 _FIELDS = (
     *("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD", "TIME_FIELD"),
     *("ITEM_LIST_LENGTH_FIELD", "POSITION_FIELD", "LIST_SUFFIX", "NEG_PREFIX"),

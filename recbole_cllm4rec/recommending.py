@@ -26,7 +26,16 @@ from recbole_cllm4rec.report.rows import read_result
 BLOCK = 4096  # users of a model that ranks by itself
 SCORES = 2**25  # held at once of a model that scores all items of a user; in float32 128 MB
 # What torch, pickle and safetensors raise for files that are damaged, and torch for weights of other shapes.
-UNREADABLE = (SafetensorError, pickle.UnpicklingError, EOFError, LookupError, RuntimeError, TypeError, ValueError)
+UNREADABLE = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 RANKED = (ModelType.GENERAL, ModelType.KNOWLEDGE, ModelType.TRADITIONAL)  # models that need no more than a user's id
 
 

@@ -157,7 +157,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DamagedError(f"{path} is missing")
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(path.read_text(encoding="utf-8"))  # bytes might have a mark that nobody wrote
         files: dict[str, Any] = manifest["files"]
         facts = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
