@@ -153,6 +153,11 @@ class Config(recbole.config.Config):
         share = SHARES_OF_TRANSFORMS.get(transform)
         if share and self[share] is None:
             raise UserError(f"transform is {transform}, which takes its share from {share}: {self.model} has none")
+        if theirs and self["eval_step"] > self["epochs"] > 0:
+            raise UserError(
+                f"eval_step is {self['eval_step']}, but {self.model} trains for {self['epochs']} epochs: no "
+                "validation would ever keep its weights; lower eval_step"
+            )
         if self["learner"] == "sparse_adam" and not getattr(self.model_class, "sparse_gradients", False):
             raise UserError(
                 f"learner is sparse_adam, but gradients of {self.model} are not sparse: set learner to adam"

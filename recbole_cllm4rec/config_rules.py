@@ -59,7 +59,7 @@ OF_MODELS: dict[str, Any] = {  # where a model has them
     "inner_size": Count,
     "k": Count,
     "n_heads": Count,
-    "n_layers": Natural,
+    "n_layers": Count,
 }
 SHARES_OF_TRANSFORMS = {"mask_itemseq": "mask_ratio", "crop_itemseq": "eta", "reorder_itemseq": "beta"}
 """The option, which only some models have, from which a transform of sequences takes its share."""

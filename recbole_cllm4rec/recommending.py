@@ -114,7 +114,7 @@ def _fill(model: Any, weights: Path, device: Any) -> None:
         if weights.suffix == ".safetensors":
             load_weights(weights, model)
             return
-        checkpoint = load_checkpoint(weights, map_location=device)
+        checkpoint = _unpickled(weights, device)
         model.load_state_dict(checkpoint["state_dict"])
         model.load_other_parameter(checkpoint.get("other_parameter"))
     except UNREADABLE as error:
@@ -122,6 +122,15 @@ def _fill(model: Any, weights: Path, device: Any) -> None:
             f"{weights} does not hold the weights of the run ({type(error).__name__}: {error}): it is damaged, or of "
             "another model; repeat the run"
         ) from error
+
+
+def _unpickled(weights: Path, device: Any) -> Any:
+    try:
+        return load_checkpoint(weights, map_location=device)
+    except UserError:
+        raise
+    except Exception as error:  # damaged pickles raise whatever the names and numbers in them happen to lead to
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 @torch.no_grad()
