@@ -90,7 +90,8 @@ class Names(Whole):
     def holds(self, value: str) -> bool:
         parts = PurePath(value).parts
         outside = self.inside and (value[-1:] == "/" or not {"/", ".."}.isdisjoint(parts))
-        return not outside and len(value.encode()) <= 2000 and all(len(part.encode()) <= 200 for part in parts)
+        short = len(value.encode()) <= 2000 and all(len(part.encode()) <= 200 for part in parts)
+        return value != "" and short and not outside
 
     def __str__(self) -> str:
         where = " below the folder of results" if self.inside else ""

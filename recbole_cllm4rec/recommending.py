@@ -1,7 +1,6 @@
 """Recommendations of a finished run as a file of raw ids, made a block of users at a time."""
 
 import csv
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,17 +24,8 @@ from recbole_cllm4rec.report.rows import read_result
 
 BLOCK = 4096  # users of a model that ranks by itself
 SCORES = 2**25  # held at once of a model that scores all items of a user; in float32 128 MB
-# What torch, pickle and safetensors raise for files that are damaged, and torch for weights of other shapes.
-UNREADABLE = (
-    SafetensorError,
-    pickle.UnpicklingError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+# What safetensors raises for damaged files, and torch for weights of other names or shapes.
+UNREADABLE = (SafetensorError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 RANKED = (ModelType.GENERAL, ModelType.KNOWLEDGE, ModelType.TRADITIONAL)  # models that need no more than a user's id
 
 

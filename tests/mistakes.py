@@ -97,6 +97,7 @@ MISTAKES = {
         Mistake("a column name where a list is due", f"{POP} --load_col.inter=user_id"),
         Mistake("a folder of results above the results", f"{POP} --run_name=../mine"),
         Mistake("a result folder that is a file", f"{POP} --result_dir=notes.txt", {"notes.txt": "mine"}),
+        Mistake("a checkpoint folder without a name", f"{POP} --checkpoint_dir=''"),
         Mistake("a checkpoint folder that is a file", f"{POP} --checkpoint_dir=notes.txt", {"notes.txt": "mine"}),
         Mistake("a variant that a model has not", "--model=CLLM4Rec --dataset=shop --variant=LLM-CB"),
         Mistake("a span with its ends the wrong way round", "--model=CLLM4Rec --dataset=shop --mask_share=[0.6,0.1]"),

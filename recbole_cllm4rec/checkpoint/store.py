@@ -147,8 +147,11 @@ def _write(folder: Path, state: dict[str, Any], tensors: dict[str, Tensor], best
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    # Without spaces: in a manifest there is then no byte that may change unnoticed.
-    path.write_text(json.dumps(content, separators=(",", ":"), allow_nan=False), encoding="utf-8")
+    path.write_text(_as_json(content), encoding="utf-8")
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -157,9 +160,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DamagedError(f"{path} is missing")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))  # bytes might have a mark that nobody wrote
+        text = path.read_text(encoding="utf-8")
+        manifest = json.loads(text)
         files: dict[str, Any] = manifest["files"]
         facts = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
+        if text != _as_json(manifest):  # spaces, keys twice, marks: what JSON does not tell from what was written
+            raise ValueError("it is not as it was written")
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
     if manifest.get("format") != FORMAT:

@@ -104,6 +104,13 @@ class TestDamage:
             (one / name).write_bytes(whole)
         load(one)
 
+    @pytest.mark.parametrize("mark", [b"\r", b" ", b"\xef\xbb\xbf"])
+    def test_what_json_passes_over_is_found_in_a_manifest(self, mark: bytes, home: Path) -> None:
+        file = write(home, 1) / store.MANIFEST
+        file.write_bytes(mark + file.read_bytes())
+        with pytest.raises(DamagedError, match=r"manifest.json cannot be read: "):
+            load(home / "000001")
+
     @pytest.mark.parametrize("name", FILES)
     def test_a_file_that_is_gone_is_found(self, name: str, home: Path, best: Path) -> None:
         folder = write(home, 1, best)
