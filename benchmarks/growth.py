@@ -30,7 +30,7 @@ from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood
 from recbole_cllm4rec.model.ranking import Ranking
 from recbole_cllm4rec.model.sampling import sample_items
-from recbole_cllm4rec.model.view import View
+from recbole_cllm4rec.model.view import Rows, View
 
 SMALL, LARGE = 10_000, 1_000_000
 HIDDEN = 384
@@ -78,10 +78,11 @@ def step(n_users: int, n_items: int, lazy: bool, sampled: bool, repeats: int) ->
         users, items = torch.randint(n_users, (BATCH, 1)), torch.randint(1, n_items, (BATCH, READ - 1))
         tokens = torch.cat([users, items + n_users], dim=1).view(-1)
         targets = torch.randint(1, n_items, (BATCH * WANTED,))
-        states = own(tokens).view(BATCH, READ, HIDDEN).mean(dim=1)
-        likelihood = (sampled_likelihood if sampled else full_likelihood)(own, states, targets)
+        rows = own.rows()
+        states = rows.at(tokens).view(BATCH, READ, HIDDEN).mean(dim=1)
+        likelihood = (sampled_likelihood if sampled else full_likelihood)(rows, states, targets)
         wanted = torch.cat([tokens, targets + n_users])
-        loss = likelihood + mutual_regularisation(own(wanted), other(wanted))
+        loss = likelihood + mutual_regularisation(rows.at(wanted), other.rows().at(wanted))
         for optimiser in optimisers:
             optimiser.zero_grad()
         loss.backward()
@@ -98,17 +99,17 @@ def step(n_users: int, n_items: int, lazy: bool, sampled: bool, repeats: int) ->
     }
 
 
-def full_likelihood(view: View, states: Tensor, targets: Tensor) -> Tensor:
+def full_likelihood(rows: Rows, states: Tensor, targets: Tensor) -> Tensor:
     """Of ``targets`` [P], as many for each state, over all items."""
     reads = torch.arange(len(states)).repeat_interleave(len(targets) // len(states))
-    return negative_log_likelihood(states, view.items, reads, targets)
+    return negative_log_likelihood(states, rows.items, reads, targets)
 
 
-def sampled_likelihood(view: View, states: Tensor, targets: Tensor) -> Tensor:
+def sampled_likelihood(rows: Rows, states: Tensor, targets: Tensor) -> Tensor:
     """As :func:`full_likelihood`, over some of them."""
     reads = torch.arange(len(states)).repeat_interleave(len(targets) // len(states))
-    sample = sample_items(targets, len(view.items), DRAWN)
-    return negative_log_likelihood(states, view.items_at(sample.items), reads, sample.positions, sample.corrections)
+    sample = sample_items(targets, len(rows.items), DRAWN)
+    return negative_log_likelihood(states, rows.items_at(sample.items), reads, sample.positions, sample.corrections)
 
 
 def timed(run: Callable[[], object], beside: Callable[[], object] | None, repeats: int) -> tuple[float, float]:

@@ -119,7 +119,7 @@ class ByHand:
 
 def table(view: torch.nn.Module) -> Array:
     """The embeddings of a view: a row a user, then a row an item."""
-    return torch.cat([view.users, view.item_table()]).detach().numpy()
+    return torch.cat([view.users, view.rows().items]).detach().numpy()
 
 
 def surprise(scores: Array, targets: list[int]) -> float:

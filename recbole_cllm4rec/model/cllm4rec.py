@@ -29,7 +29,7 @@ from recbole_cllm4rec.model.options import CLLM4RecOptions
 from recbole_cllm4rec.model.prior import HistoryPrior, check_size
 from recbole_cllm4rec.model.ranking import Ranking, best_of
 from recbole_cllm4rec.model.sampling import sample_items, sampling_stream
-from recbole_cllm4rec.model.view import LAZY_LEARNER, View
+from recbole_cllm4rec.model.view import LAZY_LEARNER, Rows, View
 from recbole_cllm4rec.options import read_options
 
 USERS_AT_ONCE = 4096
@@ -93,43 +93,44 @@ class CLLM4Rec(GeneralRecommender):
         if options.token_init == "text" and sentences is not None:
             self.start_from_text(sentences)
 
-    def states(self, batch: Batch, view: View) -> Tensor:
-        """The states [R, K] that the batch reads, its user and item tokens embedded by ``view``."""
+    def states(self, batch: Batch, own: Rows) -> Tensor:
+        """The states [R, K] that the batch reads, its user and item tokens embedded by a view's rows."""
         n_words = self.vocabulary.n_words
         words = nn.functional.embedding(batch.ids.clamp(max=n_words - 1), self.backbone.word_embeddings)  # [B, T, K]
         where = (batch.ids >= n_words).nonzero(as_tuple=True)
-        tokens = view(batch.ids[where] - n_words)
+        tokens = own.at(batch.ids[where] - n_words)
         embeddings = words.index_put(where, tokens.to(words.dtype))
         return self.backbone(embeddings, batch.mask)[batch.rows, batch.columns]
 
-    def question_states(self, batch: Batch) -> Tensor:
-        """What the item head reads [B, K] of B questions."""
-        view = self.collaborative
-        states = None if self.options.item_head == "pooled" else self.states(batch, view)
+    def question_states(self, batch: Batch, own: Rows) -> Tensor:
+        """What the item head reads [B, K] of B questions, by the rows of the collaborative view."""
+        states = None if self.options.item_head == "pooled" else self.states(batch, own)
         if self.head is None:
             assert states is not None
             return states
         rows, items = self._shown(batch)
-        return self.head(states, view.users_at(self._users(batch)), rows, view.items_at(items))
+        return self.head(states, own.users_at(self._users(batch)), rows, own.items_at(items))
 
     def item_logits(self, states: Tensor) -> Tensor:
         """Scores of all items [R, J], the tied head Z_l^v h; RecBole's padding item can never be drawn."""
-        logits = (states @ self.collaborative.item_table().to(states.dtype).T).float()
+        logits = (states @ self.collaborative.rows().items.to(states.dtype).T).float()
         if self.head is not None:
             logits = logits + self.head.bias
         return logits.index_fill(1, torch.zeros(1, dtype=torch.long, device=logits.device), -torch.inf)
 
     def collaborative_loss(self, batch: Batch) -> Tensor:
         """Items from the items before or around them (the paper's L-step objective)."""
-        likelihood = self._item_likelihood(self.states(batch, self.collaborative), batch)
-        return self._regularised(likelihood, batch, self.collaborative, self.content)
+        own = self.collaborative.rows()
+        likelihood = self._item_likelihood(self.states(batch, own), batch, own)
+        return self._regularised(likelihood, batch, own, self.content)
 
     def recommendation_loss(self, batch: Batch) -> Tensor:
         """Items hidden from a history, all at once (the paper's finetuning objective)."""
         offsets = None if self.prior is None else self.prior.offsets(self._users(batch), *self._shown(batch))
         bias = None if self.head is None else self.head.bias
-        likelihood = self._item_likelihood(self.question_states(batch), batch, bias, offsets)
-        return self._regularised(likelihood, batch, self.collaborative, self.content)
+        own = self.collaborative.rows()
+        likelihood = self._item_likelihood(self.question_states(batch, own), batch, own, bias, offsets)
+        return self._regularised(likelihood, batch, own, self.content)
 
     def content_loss(self, batch: Batch, regularised: bool = True) -> Tensor:
         """Words from the words before or around them (the paper's C-step objective).
@@ -137,9 +138,10 @@ class CLLM4Rec(GeneralRecommender):
         Without regularisation it is the warm-up, when no collaborative view is there yet to be followed.
         """
         assert self.content is not None, "LLM-CF has no content stage"
-        states, weight, bias = self.backbone.word_head(self.states(batch, self.content))
+        own = self.content.rows()
+        states, weight, bias = self.backbone.word_head(self.states(batch, own))
         likelihood = negative_log_likelihood(states, weight, batch.reads, batch.targets, bias)
-        return self._regularised(likelihood, batch, self.content, self.collaborative if regularised else None)
+        return self._regularised(likelihood, batch, own, self.collaborative if regularised else None)
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
@@ -190,7 +192,7 @@ class CLLM4Rec(GeneralRecommender):
 
     def _ranked_rows(self) -> Tensor:
         """Item rows [J, K], or [J, K + 1] with the biases; :meth:`_ranked_by` makes states that score by them."""
-        table = self.collaborative.item_table()
+        table = self.collaborative.rows().items
         return table if self.head is None else torch.cat([table, self.head.bias[:, None]], dim=1)
 
     def _ranked_by(self, states: Tensor) -> Tensor:
@@ -207,10 +209,11 @@ class CLLM4Rec(GeneralRecommender):
         states = torch.zeros(len(users), self.backbone.hidden_size, dtype=dtype, device=self.device)
         lengths = np.array([len(layout.ids) for layout in layouts], dtype=np.int64)
         most = tokens_at_once(self.device, self.options.max_batch_tokens)
-        read = self.question_states if self.asks_question else self._last_states
+        read = self.question_states if self.asks_question else self.states
+        tables = self.collaborative.rows()
         for rows, own in processes.turns(batches_by_length(lengths, len(users), most)):
             batch = collate([documents[r] for r in rows], [layouts[r] for r in rows], self.vocabulary.n_words)
-            found = read(batch.to(self.device))
+            found = read(batch.to(self.device), tables)
             if own:
                 states[torch.from_numpy(rows)] = found
         return processes.put_together(states)
@@ -238,7 +241,7 @@ class CLLM4Rec(GeneralRecommender):
                 own.copy_(other)
 
     def _item_likelihood(
-        self, states: Tensor, batch: Batch, bias: Tensor | None = None, offsets: Tensor | None = None
+        self, states: Tensor, batch: Batch, own: Rows, bias: Tensor | None = None, offsets: Tensor | None = None
     ) -> Tensor:
         """Of the items to be found by Z_l^v h of all items or, if they are many, of a sample with the targets.
 
@@ -247,12 +250,11 @@ class CLLM4Rec(GeneralRecommender):
         targets = batch.targets - self.vocabulary.item(0)  # [P]
         if not self.samples_items:  # RecBole's padding item is never a target
             known = None if offsets is None else offsets[:, 1:]
-            rows = self.collaborative.item_table()[1:]
             of_items = None if bias is None else bias[1:]
-            return negative_log_likelihood(states, rows, batch.reads, targets - 1, of_items, known)
+            return negative_log_likelihood(states, own.items[1:], batch.reads, targets - 1, of_items, known)
         elsewhere = batch.elsewhere - self.vocabulary.item(0)
         sample = sample_items(targets, self.n_items, self.options.n_sampled, self.sampling, elsewhere)
-        rows = self.collaborative.items_at(sample.items)  # [C, K]
+        rows = own.items_at(sample.items)  # [C, K]
         corrections = sample.corrections if bias is None else sample.corrections + bias[sample.items]
         return negative_log_likelihood(states, rows, batch.reads, sample.positions, corrections)
 
@@ -261,9 +263,6 @@ class CLLM4Rec(GeneralRecommender):
             raise UserError("shard_backbone is for a backbone that stays as it is: leave it out, or train_backbone")
         backbone.keep_fingerprint()
         processes.shard(backbone.model, backbone.layers, self.device)
-
-    def _last_states(self, batch: Batch) -> Tensor:
-        return self.states(batch, self.collaborative)
 
     def _users(self, batch: Batch) -> Tensor:
         """Of B documents that name one user each [B]."""
@@ -292,10 +291,10 @@ class CLLM4Rec(GeneralRecommender):
     def _sentences(self, texts: Sequence[str], whose: str) -> Matrix:
         return sentence_rows(self.backbone, texts, whose, self._show_progress, self.options.max_batch_tokens)
 
-    def _regularised(self, likelihood: Tensor, batch: Batch, own: View, other: View | None) -> Tensor:
+    def _regularised(self, likelihood: Tensor, batch: Batch, own: Rows, other: View | None) -> Tensor:
         penalty = likelihood.new_zeros(())
         if other is not None:
             tokens = batch.entities - self.vocabulary.n_words
-            penalty = mutual_regularisation(own(tokens), other(tokens))
+            penalty = mutual_regularisation(own.at(tokens), other.rows().at(tokens))
         scope = self.options.loss_scope
         return total_loss(likelihood, penalty, self.options.lambda_c, *batch.whole, scope)

@@ -1,7 +1,7 @@
-"""The token tables of one view, read by lookups whose gradients hold the rows read and no others."""
+"""The token tables of one view, and lookups in them whose gradients hold the rows read and no others."""
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,6 +44,31 @@ class SharedRows(nn.Module):
         return sums
 
 
+class Rows(NamedTuple):
+    """The tables of a view: users [I, K] and items [J, K], and whether a lookup's gradient holds what it read alone."""
+
+    users: Tensor
+    items: Tensor
+    sparse_users: bool
+    sparse_items: bool
+
+    def at(self, tokens: Tensor) -> Tensor:
+        """Rows [M, K] of ``tokens`` [M], users counted from 0 and items from I."""
+        n_users = len(self.users)
+        of_users, of_items = (tokens < n_users).nonzero().view(-1), (tokens >= n_users).nonzero().view(-1)
+        users = self.users_at(tokens[of_users])
+        rows = users.new_empty(len(tokens), users.shape[1]).index_copy(0, of_users, users)
+        return rows.index_copy(0, of_items, self.items_at(tokens[of_items] - n_users))
+
+    def users_at(self, users: Tensor) -> Tensor:
+        """Rows [M, K] of ``users`` [M]."""
+        return nn.functional.embedding(users, self.users, sparse=self.sparse_users)
+
+    def items_at(self, items: Tensor) -> Tensor:
+        """Rows [M, K] of ``items`` [M]."""
+        return nn.functional.embedding(items, self.items, sparse=self.sparse_items)
+
+
 class View(nn.Module):
     """The embeddings of one view, z_l or z_c, always float32: a row a user [I, K] and a row an item [J, K].
 
@@ -62,27 +87,11 @@ class View(nn.Module):
         self.shared = None if features is None else SharedRows(features, hidden_size)
         self.sparse = sparse
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Rows [M, K] of ``tokens`` [M], users counted from 0 and items from I."""
-        n_users = len(self.users)
-        of_users, of_items = (tokens < n_users).nonzero().view(-1), (tokens >= n_users).nonzero().view(-1)
-        users = self.users_at(tokens[of_users])
-        rows = users.new_empty(len(tokens), users.shape[1]).index_copy(0, of_users, users)
-        return rows.index_copy(0, of_items, self.items_at(tokens[of_items] - n_users))
-
-    def users_at(self, users: Tensor) -> Tensor:
-        """Rows [M, K] of ``users`` [M]."""
-        return nn.functional.embedding(users, self.users, sparse=self.sparse)
-
-    def items_at(self, items: Tensor) -> Tensor:
-        """Rows [M, K] of ``items`` [M]."""
-        if self.shared is not None:
-            return self.item_table()[items]
-        return nn.functional.embedding(items, self.items, sparse=self.sparse)
-
-    def item_table(self) -> Tensor:
-        """Rows of all items [J, K]."""
-        return self.items if self.shared is None else self.items + self.shared()
+    def rows(self) -> Rows:
+        """The tables as they are now; a step asks once, as a sum of shared rows is dear."""
+        if self.shared is None:
+            return Rows(self.users, self.items, self.sparse, self.sparse)
+        return Rows(self.users, self.items + self.shared(), self.sparse, False)
 
 
 class _Product(torch.autograd.Function):

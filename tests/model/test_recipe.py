@@ -11,6 +11,7 @@ from byhand import ByHand, apart, build, passes, scores, table
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model import prior
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+from recbole_cllm4rec.model.view import SharedRows
 
 PAST_THE_STATE = {
     "item_head": "both",
@@ -79,7 +80,7 @@ class TestPastTheState:
         model = apart(toy.build(config))
         current = passes(model, config)["finetuning"]["recommendation"]
         (batch,) = current.batches(toy.First())
-        logits = model.item_logits(model.question_states(batch))
+        logits = model.item_logits(model.question_states(batch, model.collaborative.rows()))
         shown = [[3], [4], []]  # as in QUESTIONS, in whatever order the batch has them
         users = model._users(batch).tolist()
         total = 0.0
@@ -90,6 +91,15 @@ class TestPastTheState:
             total -= torch.log_softmax(logits[row] + offset, dim=0)[targets].sum().item()
         assert current.loss(batch).item() == pytest.approx(total / 3, rel=1e-4)
         assert {model.head.log_gains, model.head.bias, model.collaborative.shared.rows} <= set(current.parameters)
+
+    def test_a_step_sums_the_shared_rows_once(self, name, request, monkeypatch):
+        config = toy.options(request.getfixturevalue(name), **PAST_THE_STATE)
+        model = toy.build(config)
+        (batch,) = passes(model, config)["finetuning"]["recommendation"].batches(toy.First())
+        sums, count = SharedRows.forward, []
+        monkeypatch.setattr(SharedRows, "forward", lambda rows: (count.append(1), sums(rows))[1])
+        model.recommendation_loss(batch).backward()
+        assert len(count) == 1
 
 
 def test_a_prior_of_more_items_than_a_table_may_have_is_refused(gpt2, monkeypatch):

@@ -108,7 +108,7 @@ def test_seconds_of_all_processes_count(folder: Path, gpt2: Path, monkeypatch: p
     manifest = {"format": store.FORMAT, "files": {}}
     for file in [file for file in checkpoint.iterdir() if file.name != store.MANIFEST]:
         manifest["files"][file.name] = {"bytes": file.stat().st_size, "sha256": store.sha256(file)}
-    (checkpoint / store.MANIFEST).write_text(json.dumps(manifest))
+    (checkpoint / store.MANIFEST).write_text(json.dumps(manifest, separators=(",", ":")))
     seconds = run("CLLM4Rec", "shop", (), options, resume=True)["seconds"]
     assert seconds["training: content"] > 1000
     assert 1000 < seconds["training"] < 1100
