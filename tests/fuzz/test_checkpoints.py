@@ -45,7 +45,12 @@ def _resealed(folder: Path) -> None:
         if (folder / name).exists()
     }
     facts = {name: {"bytes": len(it), "sha256": hashlib.sha256(it).hexdigest()} for name, it in content.items()}
-    (folder / store.MANIFEST).write_text(json.dumps({"format": 1, "files": facts}))
+    _write_manifest(folder, {"format": 1, "files": facts})
+
+
+def _write_manifest(folder: Path, manifest: Any) -> None:
+    """In the very form of a training's, as any other is damage."""
+    (folder / store.MANIFEST).write_text(json.dumps(manifest, separators=(",", ":"), default=str))
 
 
 def _only(folder: Path, name: str) -> Iterator[Path]:
@@ -74,7 +79,7 @@ def test_bytes(data: st.DataObject, name: str, checkpoint: Path) -> None:
 @example(manifest={"format": 1, "files": []})
 def test_manifests(manifest: Any, checkpoint: Path) -> None:
     with ground(checkpoint) as folder:
-        (folder / store.MANIFEST).write_text(json.dumps(manifest, default=str))
+        _write_manifest(folder, manifest)
         assert refuses(lambda: load(folder), DamagedError)
 
 
