@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.training.optimisers import clip_gradients
+from recbole_cllm4rec.training.optimisers import clip_gradients, optimisers
 from recbole_cllm4rec.training.stages import build_stages
 
 PASSES = [("content", "content"), ("pretraining", "collaborative"), ("finetuning", "recommendation")]
@@ -142,6 +142,20 @@ class TestLearners:
         stages = build_stages(config, model, make)
         assert asked == [learner] * 5
         assert all(len(current.optimisers) == 1 for stage in stages for current in stage.passes)
+
+    @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+    def test_adam_in_one_pass_is_adam(self, kind):
+        tables = [nn.Parameter(torch.ones(3, 2)) for _ in range(2)]
+        (fused,) = optimisers(
+            lambda params, learning_rate, learner: kind(params, learning_rate), "adam", 0.1, [tables[0]], []
+        )
+        plain = kind([tables[1]], 0.1)
+        for scale in (1.0, -3.0, 0.5):
+            for table, optimiser in zip(tables, (fused, plain), strict=True):
+                table.grad = scale * torch.arange(6.0).view(3, 2)
+                optimiser.step()
+        assert fused.param_groups[0]["fused"]
+        torch.testing.assert_close(*tables)
 
     def test_a_weight_decay_that_would_be_left_out_is_the_users_error(self, gpt2):
         config = toy.options(gpt2, learner="sparse_adam", weight_decay=0.1)
