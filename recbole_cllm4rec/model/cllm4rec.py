@@ -159,15 +159,14 @@ class CLLM4Rec(GeneralRecommender):
         self,
         users: Sequence[int] | IntArray,
         k: int,
-        exclude_history: bool = True,
-        show_progress: bool = False,
         excluded: Sequence[IntArray] | None = None,
+        show_progress: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """The ``k`` best items of each of U users, best first: ids [U, k] and float32 scores [U, k], in internal ids.
 
-        Memory does not grow with users times items. ``exclude_history``: leave out the items of the training part, or
-        in their place those of ``excluded``, for each of ``users``. Ties go to the lower id; where fewer than ``k``
-        items are left, the padding item with a score of −inf fills up.
+        Memory does not grow with users times items. ``excluded``: items to leave out, for each of ``users``; those of
+        its training history if not given. Ties go to the lower id; where fewer than ``k`` items are left, the padding
+        item with a score of −inf fills up.
         """
         training = self.training
         self.eval()
@@ -177,8 +176,9 @@ class CLLM4Rec(GeneralRecommender):
         with tqdm(total=len(users), desc="recommend", unit="user", disable=not show_progress) as bar:
             for start in range(0, len(users), at_once):
                 some = np.asarray(users[start : start + at_once], dtype=np.int64)
-                known = [self.corpus.histories[user] for user in some] if exclude_history else None
-                if excluded is not None:
+                if excluded is None:
+                    known = [self.corpus.histories[user] for user in some]
+                else:
                     known = list(excluded[start : start + at_once])
                 if ranking is None:
                     items, scores = best_of(self.full_sort_predict(self._asked(some)).view(len(some), -1), k, known)

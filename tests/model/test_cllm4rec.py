@@ -203,9 +203,13 @@ class TestRecommend:
 
     def test_histories_may_stay(self, gpt2):
         model = build(gpt2)
-        items, _ = model.recommend(np.array([1]), 5, exclude_history=False)
+        items, _ = model.recommend(np.array([1]), 5, excluded=[cllm4rec.NOTHING])
         assert sorted(items[0].tolist()) == [1, 2, 3, 4, 5]
         assert model.training
+
+    def test_what_is_named_is_left_out_in_place_of_histories(self, gpt2):
+        items, _ = build(gpt2).recommend([1, 3], 4, excluded=[np.array([4]), np.array([1, 2])])
+        assert [sorted(some) for some in items.tolist()] == [[1, 2, 3, 5], [0, 3, 4, 5]]
 
     def test_users_come_a_part_at_a_time(self, gpt2, monkeypatch):
         model = build(gpt2).eval()

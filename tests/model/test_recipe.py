@@ -10,7 +10,7 @@ from byhand import ByHand, apart, build, passes, scores, table
 
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model import prior
-from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+from recbole_cllm4rec.model.cllm4rec import NOTHING, CLLM4Rec
 from recbole_cllm4rec.model.view import SharedRows
 
 PAST_THE_STATE = {
@@ -62,7 +62,7 @@ class TestPastTheState:
 
     def test_ranking_without_a_prior_knows_the_biases(self, name, request):
         model = self.learnt(request.getfixturevalue(name), training_prior=0.0, scoring_prior=0.0)
-        _, best = model.recommend([2], k=5, exclude_history=False)
+        _, best = model.recommend([2], k=5, excluded=[NOTHING])
         torch.testing.assert_close(best[0], scores(model, 2)[0].topk(5).values, rtol=1e-4, atol=1e-5)
         assert model.prior is None
 
