@@ -109,8 +109,7 @@ def _fill(model: Any, weights: Path, device: Any) -> None:
         model.load_other_parameter(checkpoint.get("other_parameter"))
     except UNREADABLE as error:
         raise UserError(
-            f"{weights} does not hold the weights of the run ({type(error).__name__}: {error}): it is damaged, or of "
-            "another model; repeat the run"
+            f"{weights} does not hold the weights of the run: it is damaged, or of another model; repeat the run"
         ) from error
 
 
@@ -120,7 +119,7 @@ def _unpickled(weights: Path, device: Any) -> Any:
     except UserError:
         raise
     except Exception as error:  # damaged pickles raise whatever the names and numbers in them happen to lead to
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+        raise ValueError("it does not unpickle") from error
 
 
 @torch.no_grad()

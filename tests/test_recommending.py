@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +138,21 @@ def test_weights_that_are_gone_and_data_that_are_others(tmp_path: Path) -> None:
     copy.write_text(json.dumps({**facts, "split": {**facts["split"], "test": "1:ab"}}))
     with pytest.raises(UserError, match=r"dataset 'shop' is not what .* was trained on"):
         recommend(copy, 2, tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("model", ["EASE", "CLLM4Rec"])
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content.replace(b"a", b"b")])
+def test_damaged_weights_are_told_without_what_a_library_says_of_them(
+    model: str, damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    weights = Path(json.loads(result(model).read_text())["weights"])
+    whole = weights.read_bytes()
+    weights.write_bytes(damage(whole))
+    try:
+        message = (
+            rf"^{weights} does not hold the weights of the run: it is damaged, or of another model; repeat the run$"
+        )
+        with pytest.raises(UserError, match=message):
+            recommend(result(model), 2, tmp_path / "a.csv")
+    finally:
+        weights.write_bytes(whole)
