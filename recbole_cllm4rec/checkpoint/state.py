@@ -75,8 +75,7 @@ def restoring(folder: Path) -> Iterator[None]:
         ) from None
     except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
-            f"{folder} holds a state that this version cannot go on from ({type(error).__name__}: {error}); start "
-            "anew, without --resume"
+            f"{folder} holds a state that this version cannot go on from; start anew, without --resume"
         ) from error
 
 

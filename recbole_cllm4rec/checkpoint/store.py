@@ -166,8 +166,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
         facts = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
         if text != _as_json(manifest):  # spaces, keys twice, marks: what JSON does not tell from what was written
             raise ValueError("it is not as it was written")
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedError(f"{path} cannot be read: {type(error).__name__}: {error}") from None
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        raise DamagedError(f"{path} is not as it was written") from None
     if manifest.get("format") != FORMAT:
         raise DamagedError(f"{path} is of format {shown(manifest.get('format'))}, not {FORMAT}")
     if not {TENSORS, STATE} <= set(facts) <= {TENSORS, STATE, BEST}:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from recbole_cllm4rec.checkpoint.state import (
     put_together,
     random_states,
+    restoring,
     set_optimisers,
     set_random_states,
     take_apart,
 )
+from recbole_cllm4rec.errors import UserError
 
 CPU = torch.device("cpu")
 LEAVES = st.none() | st.booleans() | st.integers(-(2**130), 2**130) | st.floats(allow_nan=False, allow_infinity=False)
@@ -80,3 +83,9 @@ def test_an_optimiser_goes_on_where_it_was(kind: Any) -> None:
         step(tables[0], first, number)
         step(tables[1], second, number)
     assert torch.equal(*tables)
+
+
+def test_a_state_that_does_not_fit_is_told_without_what_python_says_of_it() -> None:
+    line = r"^run holds a state that this version cannot go on from; start anew, without --resume$"
+    with pytest.raises(UserError, match=line), restoring(Path("run")):
+        None.items()  # type: ignore[attr-defined]

@@ -108,7 +108,7 @@ class TestDamage:
     def test_what_json_passes_over_is_found_in_a_manifest(self, mark: bytes, home: Path) -> None:
         file = write(home, 1) / store.MANIFEST
         file.write_bytes(mark + file.read_bytes())
-        with pytest.raises(DamagedError, match=r"manifest.json cannot be read: "):
+        with pytest.raises(DamagedError, match=r"manifest.json is not as it was written$"):
             load(home / "000001")
 
     @pytest.mark.parametrize("name", FILES)
