@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType, init_seed
-from safetensors import SafetensorError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,8 +23,6 @@ from recbole_cllm4rec.report.rows import read_result
 
 BLOCK = 4096  # users of a model that ranks by itself
 SCORES = 2**25  # held at once of a model that scores all items of a user; in float32 128 MB
-# What safetensors raises for damaged files, and torch for weights of other names or shapes.
-UNREADABLE = (SafetensorError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 RANKED = (ModelType.GENERAL, ModelType.KNOWLEDGE, ModelType.TRADITIONAL)  # models that need no more than a user's id
 
 
@@ -104,22 +101,15 @@ def _fill(model: Any, weights: Path, device: Any) -> None:
         if weights.suffix == ".safetensors":
             load_weights(weights, model)
             return
-        checkpoint = _unpickled(weights, device)
+        checkpoint = load_checkpoint(weights, map_location=device)
         model.load_state_dict(checkpoint["state_dict"])
         model.load_other_parameter(checkpoint.get("other_parameter"))
-    except UNREADABLE as error:
-        raise UserError(
-            f"{weights} does not hold the weights of the run: it is damaged, or of another model; repeat the run"
-        ) from error
-
-
-def _unpickled(weights: Path, device: Any) -> Any:
-    try:
-        return load_checkpoint(weights, map_location=device)
     except UserError:
         raise
     except Exception as error:  # damaged pickles raise whatever the names and numbers in them happen to lead to
-        raise ValueError("it does not unpickle") from error
+        raise UserError(
+            f"{weights} does not hold the weights of the run: it is damaged, or of another model; repeat the run"
+        ) from error
 
 
 @torch.no_grad()

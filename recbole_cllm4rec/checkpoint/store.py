@@ -165,7 +165,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         files: dict[str, Any] = manifest["files"]
         facts = {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
         if text != _as_json(manifest):  # spaces, keys twice, marks: what JSON does not tell from what was written
-            raise ValueError("it is not as it was written")
+            raise ValueError(text)
     except OSError as error:
         raise DamagedError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
