@@ -1,0 +1,262 @@
+"""What else the recipe could have: ``python -m benchmarks.leads``.
+
+Every lead changes one thing of the recipe, is trained with one seed and judged on the validation part; nothing is
+tested. What is there already of the same configuration is not trained again.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from recbole_cllm4rec.checkpoint.weights import set_trained, trained
+from recbole_cllm4rec.compat import fresh_logger
+from recbole_cllm4rec.corpus.batching import Batch
+from recbole_cllm4rec.corpus.documents import Document
+from recbole_cllm4rec.corpus.text import IntArray
+from recbole_cllm4rec.experiment import configure, fit
+from recbole_cllm4rec.model.cllm4rec import NOTHING, CLLM4Rec
+from recbole_cllm4rec.model.head import PooledHead
+from recbole_cllm4rec.model.losses import mutual_regularisation
+from recbole_cllm4rec.model.view import Rows
+from recbole_cllm4rec.training.stages import Pass
+from recbole_cllm4rec.training.trainer import StagedTrainer
+
+FEW = 5
+"""Items at which a user token that grows with the history has half its length."""
+DROPPED = 0.2
+"""Share of the items shown that are left out of the pool at a step."""
+DECAY = 0.998
+"""Of the running mean of the weights, over some three epochs of amazon-beauty."""
+SHARPNESS = 0.07
+"""Temperature of the contrastive alignment, as CLIP's starts (Radford et al., ICML 2021)."""
+ORDERS = 4
+"""Orders of a history whose states are averaged."""
+
+
+class AttentiveHead(PooledHead):
+    """Items are pooled by a learnt attention a_j ∝ exp qᵀz_j in place of evenly; Σ_j a_j is their number."""
+
+    def __init__(self, n_items: int, hidden_size: int) -> None:
+        super().__init__(n_items)
+        self.query = nn.Parameter(torch.zeros(hidden_size))
+
+    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """As :class:`PooledHead`."""
+        raised = (items @ self.query).clamp(-30, 30).exp()
+        sums = raised.new_zeros(len(users)).index_add(0, rows, raised)
+        counts = torch.bincount(rows, minlength=len(users))
+        return super().forward(states, users, rows, items * (raised / sums[rows] * counts[rows])[:, None])
+
+
+class GrowingUserHead(PooledHead):
+    """The user token counts n / (n + ``FEW``), n being the items shown."""
+
+    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """As :class:`PooledHead`."""
+        counts = torch.bincount(rows, minlength=len(users))
+        return super().forward(states, users * (counts / (counts + FEW))[:, None], rows, items)
+
+
+class NoUserHead(PooledHead):
+    """The user token does not count."""
+
+    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """As :class:`PooledHead`."""
+        return super().forward(states, torch.zeros_like(users), rows, items)
+
+
+class DroppingHead(PooledHead):
+    """In training an item shown is left out of the pool with probability ``DROPPED``."""
+
+    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+        """As :class:`PooledHead`."""
+        if self.training:
+            kept = torch.rand(len(rows), device=rows.device) >= DROPPED
+            rows, items = rows[kept], items[kept]
+        return super().forward(states, users, rows, items)
+
+
+def with_head(make: Callable[[CLLM4Rec], PooledHead]) -> type[CLLM4Rec]:
+    """The model with another head."""
+
+    class WithHead(CLLM4Rec):
+        def __init__(self, config: Any, dataset: Any):
+            super().__init__(config, dataset)
+            self.head = make(self).to(self.device)
+
+    return WithHead
+
+
+def without(name: str) -> type[CLLM4Rec]:
+    """The model whose head does not learn its parameter ``name``."""
+
+    def make(model: CLLM4Rec) -> PooledHead:
+        head = PooledHead(model.n_items)
+        getattr(head, name).requires_grad_(False)
+        return head
+
+    return with_head(make)
+
+
+class FromText(CLLM4Rec):
+    """Keeps the tokens as they start, from the texts."""
+
+    def __init__(self, config: Any, dataset: Any):
+        super().__init__(config, dataset)
+        start = self.collaborative.rows()
+        self.start = Rows(start.users.detach().clone(), start.items.detach().clone(), False, False)
+
+    def _tokens(self, batch: Batch) -> Tensor:
+        return batch.entities - self.vocabulary.n_words
+
+
+def near_text(weight: float) -> type[CLLM4Rec]:
+    """z_l = z_c + r with z_c the encoded text, and ``weight`` / 2 ‖r‖² as the mutual regularisation has it."""
+
+    class NearText(FromText):
+        def recommendation_loss(self, batch: Batch) -> Tensor:
+            tokens = self._tokens(batch)
+            penalty = mutual_regularisation(self.collaborative.rows().at(tokens), self.start.at(tokens))
+            return super().recommendation_loss(batch) + weight * penalty / batch.whole[0]
+
+    return NearText
+
+
+def aligned(weight: float) -> type[CLLM4Rec]:
+    """An item's token is to be told from those of the batch by its text (InfoNCE, van den Oord et al., 2018)."""
+
+    class Aligned(FromText):
+        def recommendation_loss(self, batch: Batch) -> Tensor:
+            loss = super().recommendation_loss(batch)
+            tokens = self._tokens(batch).unique()
+            items = tokens[tokens >= self.corpus.n_users]
+            own, text = (nn.functional.normalize(rows.at(items)) for rows in (self.collaborative.rows(), self.start))
+            if not len(items):
+                return loss
+            told = nn.functional.cross_entropy(own @ text.T / SHARPNESS, torch.arange(len(items)), reduction="sum")
+            return loss + weight * told / batch.whole[0]
+
+    return Aligned
+
+
+def distilled(weight: float) -> type[CLLM4Rec]:
+    """Scores without the prior are to be like the prior's own, at its likeliest strength (Hinton et al., 2015)."""
+
+    class Distilled(CLLM4Rec):
+        def recommendation_loss(self, batch: Batch) -> Tensor:
+            assert self.prior is not None
+            offsets = self.prior.offsets(self._users(batch), *self._shown(batch))
+            teacher = torch.softmax(offsets[:, 1:] / self.options.training_prior, dim=1)
+            states = self.question_states(batch, self.collaborative.rows())
+            student = torch.log_softmax(self.item_logits(states)[:, 1:], dim=1)
+            return super().recommendation_loss(batch) - weight * (teacher * student).sum() / batch.whole[0]
+
+    return Distilled
+
+
+class SeveralOrders(CLLM4Rec):
+    """A user is scored by the mean of the states of ``ORDERS`` orders of the history."""
+
+    def user_states(self, users: IntArray) -> Tensor:
+        """As :class:`CLLM4Rec`."""
+        self._orders = np.random.default_rng(0)
+        states = [super(SeveralOrders, self).user_states(users) for _ in range(ORDERS)]
+        return torch.stack(states).mean(dim=0)
+
+    def prediction(self, user: int) -> Document:
+        """As :class:`CLLM4Rec`, in an order drawn anew."""
+        history = self._orders.permutation(self.corpus.histories[user])
+        return Document(self.history_prompt.question(user, history[: self.history_room]), NOTHING)
+
+
+class AveragingTrainer(StagedTrainer):
+    """Validates and keeps the running mean of the weights."""
+
+    def _step(self, current: Pass, batch: Any) -> float:
+        loss = super()._step(current, batch)
+        now = trained(self.model)
+        if not hasattr(self, "mean"):
+            self.mean = {name: weights.clone() for name, weights in now.items()}
+        for name, weights in now.items():
+            self.mean[name].lerp_(weights, 1 - DECAY)
+        return loss
+
+    def _validate(self, *of: Any) -> bool:
+        kept = {name: weights.clone() for name, weights in trained(self.model).items()}
+        set_trained(self.model, self.mean)
+        stop = super()._validate(*of)
+        set_trained(self.model, kept)
+        return stop
+
+
+class Lead(NamedTuple):
+    """What it changes, in words, in options and in classes."""
+
+    change: str
+    options: dict[str, Any]
+    model: type[CLLM4Rec] = CLLM4Rec
+    trainer: type[StagedTrainer] = StagedTrainer
+
+
+POOLED = {"variant": "pooled"}
+LEADS = {
+    "pooled": Lead("as it is", POOLED),
+    "random-start": Lead("tokens start at random", {**POOLED, "token_init": "random"}),
+    "residual-0.01": Lead("residual to the text, weight 0.01", POOLED, near_text(0.01)),
+    "residual-1": Lead("residual to the text, weight 1", POOLED, near_text(1.0)),
+    "attention": Lead(
+        "items pooled by attention", POOLED, with_head(lambda m: AttentiveHead(m.n_items, m.backbone.hidden_size))
+    ),
+    "fixed-gains": Lead("gains, the head's temperatures, not learnt", POOLED, without("log_gains")),
+    "no-bias": Lead("no item biases", POOLED, without("bias")),
+    "mask-0.2": Lead("a fifth masked, always", {**POOLED, "mask_share": 0.2}),
+    "dropped-items": Lead("items shown left out at random", POOLED, with_head(lambda m: DroppingHead(m.n_items))),
+    "no-user": Lead("no user token", POOLED, with_head(lambda m: NoUserHead(m.n_items))),
+    "growing-user": Lead("user token by n / (n + 5)", POOLED, with_head(lambda m: GrowingUserHead(m.n_items))),
+    "averaged": Lead("running mean of the weights", POOLED, trainer=AveragingTrainer),
+    "content": Lead("content LLM on texts, λ_c 0.01", {**POOLED, "content_view": True}),
+    "aligned": Lead("tokens told by their texts, contrastively, weight 0.1", POOLED, aligned(0.1)),
+    "distilled": Lead("scores without the prior like the prior's", POOLED, distilled(1.0)),
+    "orders": Lead("the default, four orders averaged", {"variant": "recommended"}, SeveralOrders),
+}
+
+
+def judge(name: str, dataset: str, overrides: dict[str, Any], there: dict[str, Any] | None) -> dict[str, Any]:
+    """The best validation figures of a lead; those that are ``there`` if its configuration is the same."""
+    lead = LEADS[name]
+    entry, config = configure("CLLM4Rec", dataset, overrides=overrides | lead.options)
+    if there is not None and there["config_hash"] == config.digest():
+        return there
+    fresh_logger(config)
+    fitted = fit(entry._replace(model=lead.model, trainer=lead.trainer), config)
+    record = {"change": lead.change, "config_hash": config.digest(), "seed": config["seed"], "valid": fitted.valid}
+    return {**record, "score": fitted.trainer.best_valid_score, "training seconds": fitted.seconds["training"]}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.leads", description=__doc__.partition("\n")[0])
+    parser.add_argument("--dataset", default="amazon-beauty")
+    parser.add_argument("--only", default=",".join(LEADS), help="leads, by commas (all)")
+    parser.add_argument("--out", type=Path, help="(results/DATASET/leads.json)")
+    args = parser.parse_args(argv)
+    out = args.out or Path("results") / args.dataset / "leads.json"
+    found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    for name in tqdm(args.only.split(","), unit="lead"):
+        found[name] = judge(name, args.dataset, {}, found.get(name))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    rows = [[name, lead["change"], lead["score"]] for name, lead in found.items()]
+    print(tabulate(rows, ["lead", "change", "validation"], "pipe", floatfmt=("", "", ".4f")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Every lead trains, changes what it says it changes, and is trained once."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import shop
+import torch
+import toy
+from torch import Tensor
+
+from benchmarks import leads
+from benchmarks.leads import (
+    LEADS,
+    AttentiveHead,
+    AveragingTrainer,
+    DroppingHead,
+    GrowingUserHead,
+    NoUserHead,
+    judge,
+)
+from recbole_cllm4rec.corpus.batching import Batch
+from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+from recbole_cllm4rec.model.head import PooledHead
+
+POOLED_BY_HAND = {
+    "item_head": "pooled",
+    "content_view": False,
+    "token_init": "text",
+    "training_prior": 0.5,
+    "scoring_prior": 2.0,
+    "reg_weight": 0.5,
+    "mask_share": 0.7,
+    "pretrain_epochs": 0,
+}
+USERS, ROWS, ITEMS = torch.eye(2, 3), torch.tensor([0, 0, 1]), torch.arange(9.0).view(3, 3)
+
+
+def read(head: PooledHead) -> Tensor:
+    """What a head makes of two questions, two items shown in the first and one in the other."""
+    with torch.no_grad():
+        return head(None, USERS, ROWS, ITEMS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with shop.shop_in(tmp_path_factory, "leads") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def figures(folder, bert):
+    """The validation of every lead after an epoch."""
+    asked = {
+        **shop.SMALL,
+        "backbone": str(bert),
+        "epochs": 1,
+        "eval_step": 1,
+        "train_batch_size": 4,
+        "metric_decimal_place": 12,
+    }
+    return {name: judge(name, "shop", asked, None) for name in LEADS}
+
+
+@pytest.mark.parametrize("name", LEADS)
+def test_a_lead_is_judged_on_validation(figures, name):
+    assert 0 <= figures[name]["score"] <= 1
+    assert figures[name]["valid"]["ndcg@3"] == figures[name]["score"]
+    assert figures[name]["change"] == LEADS[name].change
+
+
+class TestHeads:
+    def test_attention_starts_evenly(self):
+        torch.testing.assert_close(read(AttentiveHead(5, 3)), read(PooledHead(5)))
+
+    def test_attention_prefers_what_it_asks_for(self):
+        head = AttentiveHead(5, 3)
+        head.query.data = torch.tensor([1.0, 0.0, 0.0])  # items 0 and 3 of it: 1 : e³
+        beta, share = head.log_gains[1].exp().item(), 1 / (1 + torch.tensor(3.0).exp())
+        expected = USERS[0] + beta * 2 * (share * ITEMS[0] + (1 - share) * ITEMS[1]) / 2**0.5
+        torch.testing.assert_close(read(head)[0], expected)
+
+    def test_a_user_token_grows_with_its_items(self):
+        without = read(NoUserHead(5))
+        torch.testing.assert_close(read(PooledHead(5)) - without, USERS)
+        torch.testing.assert_close(read(GrowingUserHead(5)) - without, USERS * torch.tensor([[2 / 7], [1 / 6]]))
+
+    def test_items_are_dropped_in_training_alone(self):
+        torch.manual_seed(0)
+        head = DroppingHead(5)
+        several = torch.stack([read(head) for _ in range(200)])
+        assert len(several.unique(dim=0)) == 8  # each of three items, there or not
+        torch.testing.assert_close(read(head.eval()), read(PooledHead(5)))
+
+
+def test_weights_are_averaged_for_the_validation_alone(monkeypatch):
+    model = torch.nn.Linear(1, 1, bias=False)
+    trainer = AveragingTrainer.__new__(AveragingTrainer)
+    trainer.model, seen = model, []
+    steps = iter([1.0, 2.0])
+    base = leads.StagedTrainer
+    monkeypatch.setattr(base, "_step", lambda self, *_: model.weight.data.fill_(next(steps)) and 0.0)
+    monkeypatch.setattr(base, "_validate", lambda self, *_: seen.append(model.weight.item()))
+    trainer._step(SimpleNamespace(), None)
+    trainer._step(SimpleNamespace(), None)
+    trainer._validate()
+    assert seen == [pytest.approx(leads.DECAY * 1 + (1 - leads.DECAY) * 2)]
+    assert model.weight.item() == 2.0
+
+
+def test_what_is_there_is_not_trained_again(folder, figures, monkeypatch, capsys):
+    out = Path("leads.json")
+    out.write_text(json.dumps({"pooled": figures["pooled"]}))
+    monkeypatch.setattr(
+        leads, "configure", lambda *_, **__: (None, SimpleNamespace(digest=lambda: figures["pooled"]["config_hash"]))
+    )
+    monkeypatch.setattr(leads, "fit", lambda *_: pytest.fail("it is trained again"))
+    leads.main(["--dataset=shop", "--only=pooled", f"--out={out}"])
+    assert json.loads(out.read_text()) == {"pooled": figures["pooled"]}
+    assert f"{figures['pooled']['score']:.4f}" in capsys.readouterr().out
+
+
+class TestLosses:
+    """What a lead adds to the loss of the recipe."""
+
+    @staticmethod
+    def added(make, folder, shift=0.0) -> tuple[float, CLLM4Rec, Batch]:
+        """The loss on one batch, its tokens moved by ``shift``, over that of the recipe; the model and the batch."""
+        config = toy.options(folder, **POOLED_BY_HAND)
+        losses = []
+        for kind in (CLLM4Rec, make):
+            torch.manual_seed(0)
+            model = kind(config, SimpleNamespace(num={"user": 4, "item": 6}.get, corpus=lambda: toy.CORPUS))
+            model.collaborative.items.data += shift
+            (batch,) = toy.stages(config, model)[-1].passes[0].batches(toy.First())
+            losses.append(model.recommendation_loss(batch).item())
+        return losses[1] - losses[0], model, batch
+
+    def test_residuals_are_kept_small(self, bert):
+        assert self.added(leads.near_text(0.5), bert)[0] == pytest.approx(0, abs=1e-5)
+        added, model, batch = self.added(leads.near_text(0.5), bert, shift=0.1)
+        of_items = (batch.entities >= model.vocabulary.item(0)).sum().item()
+        expected = 0.5 * of_items * model.backbone.hidden_size * 0.1**2 / 2 / len(batch)
+        assert added == pytest.approx(expected, rel=1e-3)
+
+    def test_tokens_are_told_by_their_texts(self, bert):
+        added, model, batch = self.added(leads.aligned(1.0), bert)
+        items = (batch.entities[batch.entities >= model.vocabulary.item(0)] - model.vocabulary.item(0)).unique()
+        own = torch.nn.functional.normalize(model.collaborative.items.detach()[items])
+        told = torch.log_softmax(own @ own.T / leads.SHARPNESS, dim=1).diagonal()
+        assert added == pytest.approx(-told.sum().item() / len(batch), rel=1e-3)
+
+    def test_scores_are_told_the_priors(self, bert):
+        added, model, batch = self.added(leads.distilled(1.0), bert)
+        total = 0.0
+        for row, user in enumerate(model._users(batch).tolist()):
+            rows, items = model._shown(batch)
+            shown = items[rows == row]
+            offset = model.prior.offsets(torch.tensor([user]), torch.zeros_like(shown), shown)[0, 1:]
+            teacher = torch.softmax(offset / 0.5, dim=0)
+            logits = model.item_logits(model.question_states(batch, model.collaborative.rows()))[row, 1:]
+            total -= (teacher * torch.log_softmax(logits, dim=0)).sum().item()
+        assert added == pytest.approx(total / len(batch), rel=1e-3)
+
+
+def test_several_orders_are_averaged(bert):
+    config = toy.options(bert, item_head="state")
+    shop_of_toys = SimpleNamespace(num={"user": 4, "item": 6}.get, corpus=lambda: toy.CORPUS)
+    torch.manual_seed(0)
+    model = leads.SeveralOrders(config, shop_of_toys).eval()
+    users = np.array([1, 2, 3])
+    with torch.no_grad():
+        mean, parent = model.user_states(users), CLLM4Rec.user_states
+        model._orders = np.random.default_rng(0)
+        each = [parent(model, users) for _ in range(leads.ORDERS)]
+    torch.testing.assert_close(mean, sum(each) / leads.ORDERS)
+    assert not torch.equal(each[0][0], each[1][0])  # of three items
+    torch.testing.assert_close(each[0][2], each[1][2])  # of one
