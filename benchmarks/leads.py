@@ -173,7 +173,7 @@ class SeveralOrders(CLLM4Rec):
 
     def prediction(self, user: int) -> Document:
         """As :class:`CLLM4Rec`, in an order drawn anew."""
-        history = self._orders.permutation(self.corpus.histories[user])
+        history = self._orders.permutation(self.histories[user])
         return Document(self.history_prompt.question(user, history[: self.history_room]), NOTHING)
 
 

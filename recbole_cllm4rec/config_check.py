@@ -37,6 +37,7 @@ class PluginOptions:
     text_template: dict[Source, str]
     text_escaped: bool
     history_mask: Literal["train", "train+valid"]
+    history_read: Literal["train", "train+valid"]
     table_metrics: list[str]
 
 
@@ -176,6 +177,14 @@ def _check_eval_args(values: Mapping[str, Any]) -> None:
             raise UserError(f"eval_args.mode takes full, labeled, uniN or popN with N negatives, not {shown(one)}")
 
 
+def _check_history_read(values: Mapping[str, Any]) -> None:
+    if values["history_read"] == "train+valid" and values["history_mask"] == "train":
+        raise UserError(
+            "history_read is train+valid, but history_mask is train, so that items just read would be recommended: set "
+            "history_mask to train+valid"
+        )
+
+
 def _check_metrics(values: Mapping[str, Any]) -> None:
     for metric in _listed(values["metrics"]):
         _check_metric("metrics", metric)
@@ -212,6 +221,7 @@ def _listed(value: Any) -> list[Any]:
 _CHECKS = {
     "train_neg_sample_args": _check_negatives,
     "eval_args": _check_eval_args,
+    "history_read": _check_history_read,
     "metrics": _check_metrics,
     "table_metrics": _check_table_metrics,
     **CHECKS,

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from recbole.utils import ModelType, init_seed
 
@@ -17,7 +18,8 @@ from recbole_cllm4rec.checkpoint.resume import Resume, Run, finished, opened, ru
 from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.protocol import metrics
+from recbole_cllm4rec.protocol import metrics, reading
+from recbole_cllm4rec.protocol.sequences import HoldoutSequences
 from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.refusals import of_recbole
 from recbole_cllm4rec.registry import Entry, resolve
@@ -95,6 +97,8 @@ def configure(
 def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
     """As :func:`run`, configuration and folder being ready."""
     fitted = fit(entry, config, run=current)
+    if config["history_read"] != "train":
+        fitted.trainer.to_read = reading.at_test(config, fitted.parts.parts)
     start = perf_counter()
     test = fitted.trainer.evaluate(fitted.parts.test, load_best_model=True, show_progress=config["show_progress"])
     fitted.seconds["test"] = perf_counter() - start
@@ -108,6 +112,7 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "valid": fitted.valid,
         "split": fitted.parts.fingerprints,
         "history_mask": config["history_mask"],
+        "history_read": _history_read(fitted, config),
         "backbone": _backbone(fitted.model, config),
         "weights": str(fitted.trainer.saved_model_file),
         "parameters": _parameters(fitted.model),
@@ -216,7 +221,7 @@ def _per_user(fitted: Fitted) -> dict[str, Any]:
     if not figures:
         return {}
     data = fitted.parts.test._dataset
-    return {"users": data.id2token(data.uid_field, fitted.parts.test.uid_list.numpy()).astype(str), **figures}
+    return {"users": data.id2token(data.uid_field, np.asarray(fitted.parts.test.uid_list)).astype(str), **figures}
 
 
 def _parameters(model: Any) -> dict[str, int]:
@@ -241,6 +246,12 @@ def _backbone(model: Any, config: Config) -> dict[str, Any] | None:
         "precision": str(backbone.dtype).removeprefix("torch."),
         "trained": backbone.trainable,
     }
+
+
+def _history_read(fitted: Fitted, config: Config) -> str:
+    """What the model read at test; of a model that reads no histories, what it has learnt by heart."""
+    reads = fitted.trainer.reads or isinstance(fitted.parts.parts[2], HoldoutSequences)
+    return str(config["history_read"]) if reads else "train"
 
 
 def _plain(figures: Mapping[str, Any] | None) -> dict[str, float]:

@@ -18,6 +18,7 @@ from recbole_cllm4rec.corpus.text import Histories, IntArray
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import configure
 from recbole_cllm4rec.model.ranking import best_of
+from recbole_cllm4rec.protocol.reading import read, together
 from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.report.rows import read_result
 
@@ -41,9 +42,10 @@ class Trained(NamedTuple):
 def recommend(run: Path, k: int, out: Path) -> int:
     """Write the ``k`` best items of every user to ``out``, a CSV of user, item, rank and score; the number of rows.
 
-    ``run`` is the run's result file. Ids are raw ones. Items that a user has in any part of the data are left out: of
-    validation and test too, which the model has not read. Where fewer than ``k`` are left, there are fewer rows. Raises
-    :class:`UserError` where a file is not there or of other data, and for models that need more than a user's id.
+    ``run`` is the run's result file. Ids are raw ones. Items that a user has in any part of the data are left out, and
+    a model that reads histories reads them all, of validation and test too. Where fewer than ``k`` are left, there are
+    fewer rows. Raises :class:`UserError` where a file is not there or of other data, and for models that need more
+    than a user's id.
     """
     if out.exists():
         raise UserError(f"--out {out} exists: give another name, or delete it")
@@ -73,7 +75,7 @@ def recommend(run: Path, k: int, out: Path) -> int:
 
 
 def load(run: Path) -> Trained:
-    """The model of a run as its training left it. Raises as :func:`recommend`."""
+    """The model of a run as its training left it, to read all that its users have. Raises as :func:`recommend`."""
     result = read_result(run)
     weights, settings = result.get("weights"), run.with_suffix(".yaml")
     if not isinstance(weights, str) or not weights:
@@ -92,6 +94,7 @@ def load(run: Path) -> Trained:
     init_seed(config["seed"], config["reproducibility"])
     model = kind(config, parts.train._dataset).to(config["device"])
     _fill(model, Path(weights), config["device"])
+    read(model, together(parts.parts))
     model.eval()
     return Trained(model, parts)
 

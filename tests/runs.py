@@ -24,6 +24,7 @@ def result(run: str = "EASE", seed: int = 1, test: Mapping[str, float] | None = 
         "valid": {"ndcg@2": 0.25},
         "split": SPLIT,
         "history_mask": "train",
+        "history_read": "train",
         "parameters": {"trained": 1234, "all": 5000},
         "seconds": {"model": 1.0, "training": 60.0, "scoring": 0.5},
         "peak_memory_gib": 1.25,
@@ -31,7 +32,12 @@ def result(run: str = "EASE", seed: int = 1, test: Mapping[str, float] | None = 
         "versions": {"recbole": "1.2.1", "torch": "2.13.0", "numpy": "2.4.6"},
         "commit": {"hash": "abc", "dirty": False},
         "history": [],
-        "config": {"valid_metric": "NDCG@2", "metric_decimal_place": 6, "eval_args": {"mode": {"test": "full"}}},
+        "config": {
+            "valid_metric": "NDCG@2",
+            "metric_decimal_place": 6,
+            "history_read": "train",
+            "eval_args": {"mode": {"test": "full"}},
+        },
         **more,
     }
 

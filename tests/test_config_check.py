@@ -109,6 +109,10 @@ def test_keys_that_no_yaml_has_are_known(write: Callable[[str, Any], Path]) -> N
         ),
         ({"train_neg_sample_args.number": 1}, "train_neg_sample_args has no entry 'number'"),
         ({"history_mask": "test"}, "history_mask takes one of 'train', 'train+valid', not 'test'"),
+        (
+            {"history_read": "train+valid", "history_mask": "train"},
+            "history_read is train+valid, but history_mask is train, so that items just read would be recommended",
+        ),
         ({"text_fields": {"itm": ["title"]}}, "text_fields takes a mapping from (one of 'user', 'item', 'inter')"),
         ({"text_template.item": 3}, "text_template takes a mapping"),
         ({"download": "yes"}, "download takes true or false, not 'yes'"),

@@ -83,6 +83,15 @@ def test_the_best_of_what_a_user_does_not_have(
         assert not {item for item, *_ in of_user} & items
 
 
+@pytest.mark.parametrize("model", ["CLLM4Rec", "EASE"])
+def test_all_that_a_user_has_is_read(model: str) -> None:
+    trained = load(result(model))
+    read = trained.model.histories.matrix(10) if model == "CLLM4Rec" else trained.model.interaction_matrix
+    items = trained.train.field2id_token["item_id"]
+    for user, expected in had().items():
+        assert {items[j] for j in read[trained.train.token2id("user_id", user)].indices} == expected
+
+
 def test_the_model_is_that_of_the_run() -> None:
     one, other = load(result("CLLM4Rec")), load(result("CLLM4Rec"))
     assert one.model.collaborative.items.equal(other.model.collaborative.items)

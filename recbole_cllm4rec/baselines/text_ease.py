@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import Precision, resolve_precision
+from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.model.closed_form import (
     ClosedFormOptions,
     sentence_rows,
@@ -67,6 +68,10 @@ class TextEASE(GeneralRecommender):
     def backbone(self) -> Backbone | None:
         """What encoded the sentences, if anything did."""
         return self._backbone[0]
+
+    def read(self, histories: Histories) -> None:
+        """Score users by ``histories`` from now on; without this, by those of training."""
+        self.interaction_matrix = histories.matrix(self.n_items)
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """Nothing is left to learn; the trainer of RecBole's traditional models asks all the same."""

@@ -19,7 +19,7 @@ from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
 from recbole_cllm4rec.corpus.batching import Batch, collate, tokens_at_once
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
-from recbole_cllm4rec.corpus.text import Corpus, IntArray
+from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, text_kernel, tfidf_rows
@@ -66,6 +66,7 @@ class CLLM4Rec(GeneralRecommender):
             self._shard(backbone)
         self.backbone = backbone.to(self.device)
         self.corpus: Corpus = dataset.corpus()
+        self.histories = self.corpus.histories  # read of users that are scored
         readers = options.readers_of_items()
         if readers and not any(self.corpus.item_texts):
             raise UserError(
@@ -149,6 +150,10 @@ class CLLM4Rec(GeneralRecommender):
         users = interaction[self.USER_ID].cpu().numpy()
         return self._with_prior(self.item_logits(self.user_states(users)), users).view(-1)
 
+    def read(self, histories: Histories) -> None:
+        """Score users by ``histories`` from now on; without this, by those of training."""
+        self.histories = histories
+
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of B pairs [B]."""
         scores = self.full_sort_predict(interaction).view(-1, self.n_items)
@@ -165,7 +170,7 @@ class CLLM4Rec(GeneralRecommender):
         """The ``k`` best items of each of U users, best first: ids [U, k] and float32 scores [U, k], in internal ids.
 
         Memory does not grow with users times items. ``excluded``: items to leave out, for each of ``users``; those of
-        its training history if not given. Ties go to the lower id; where fewer than ``k`` items are left, the padding
+        its history if not given. Ties go to the lower id; where fewer than ``k`` items are left, the padding
         item with a score of −inf fills up.
         """
         training = self.training
@@ -177,11 +182,12 @@ class CLLM4Rec(GeneralRecommender):
             for start in range(0, len(users), at_once):
                 some = np.asarray(users[start : start + at_once], dtype=np.int64)
                 if excluded is None:
-                    known = [self.corpus.histories[user] for user in some]
+                    known = [self.histories[user] for user in some]
                 else:
                     known = list(excluded[start : start + at_once])
                 if ranking is None:
-                    items, scores = best_of(self.full_sort_predict(self._asked(some)).view(len(some), -1), k, known)
+                    asked = Interaction({self.USER_ID: torch.from_numpy(some)})
+                    items, scores = best_of(self.full_sort_predict(asked).view(len(some), -1), k, known)
                 else:
                     items, scores = ranking.best(self._ranked_by(self.user_states(some)), k, known)
                 found.append((items.cpu(), scores.cpu()))
@@ -197,9 +203,6 @@ class CLLM4Rec(GeneralRecommender):
 
     def _ranked_by(self, states: Tensor) -> Tensor:
         return states if self.head is None else torch.cat([states, states.new_ones(len(states), 1)], dim=1)
-
-    def _asked(self, users: IntArray) -> Interaction:
-        return Interaction({self.USER_ID: torch.from_numpy(users)})
 
     def user_states(self, users: IntArray) -> Tensor:
         """What the item head reads to score each of B users [B, K]."""
@@ -219,9 +222,9 @@ class CLLM4Rec(GeneralRecommender):
         return processes.put_together(states)
 
     def prediction(self, user: int) -> Document:
-        """What the backbone reads to score a user: the whole training history, or as much of it as there is room."""
+        """What the backbone reads to score a user: the whole history, or as much of it as there is room."""
         ask = self.history_prompt.question if self.asks_question else self.history_prompt.continuation
-        return Document(ask(user, self.corpus.histories[user][: self.history_room]), NOTHING)
+        return Document(ask(user, self.histories[user][: self.history_room]), NOTHING)
 
     @torch.no_grad()
     def start_from_text(self, item_sentences: Matrix) -> None:
@@ -286,7 +289,7 @@ class CLLM4Rec(GeneralRecommender):
     def _with_prior(self, logits: Tensor, users: IntArray) -> Tensor:
         if self.prior is None:
             return logits
-        return logits + self.prior.scores([self.corpus.histories[u] for u in users])
+        return logits + self.prior.scores([self.histories[u] for u in users])
 
     def _sentences(self, texts: Sequence[str], whose: str) -> Matrix:
         return sentence_rows(self.backbone, texts, whose, self._show_progress, self.options.max_batch_tokens)

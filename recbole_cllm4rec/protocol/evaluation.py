@@ -16,6 +16,7 @@ from recbole.trainer import Trainer
 from torch import Tensor
 
 from recbole_cllm4rec.checkpoint.resume import Run
+from recbole_cllm4rec.protocol.reading import read
 
 FEWEST_USERS = 32
 """Users in a batch of a full ranking: fewer leave an encoder idle, and read a table of items for hardly anyone."""
@@ -96,12 +97,16 @@ class FullSortLoader(FullSortEvalDataLoader):
 class FullSortEvaluation(Trainer):
     """A mixin before any trainer of RecBole's.
 
+    ``to_read``: the dataset whose histories the model is to read in the next evaluation, if not those of training;
+    ``reads``: whether it could;
     ``in_several_processes``: whether processes can share its work, as RecBole's own way averages what has no average;
     ``scoring_seconds``: of the model alone, in the last evaluation; ``earlier_seconds``: that went into the training
     before this process took it over.
     """
 
     in_several_processes = False
+    to_read: Any = None
+    reads = False
 
     def __init__(self, config: Any, model: Any):
         super().__init__(config, model)
@@ -128,7 +133,17 @@ class FullSortEvaluation(Trainer):
         """Figures of the last evaluation, ``metric@k`` -> [U], its users in the order of the data loader's."""
         return self.evaluator.per_user(self.config["topk"])
 
+    def _neg_sample_batch_eval(self, batched_data: Any) -> Any:
+        self._read()
+        return super()._neg_sample_batch_eval(batched_data)
+
+    def _read(self) -> None:
+        """Not before the first batch, as RecBole's evaluation loads the histories of training with the best weights."""
+        if self.to_read is not None:
+            self.reads, self.to_read = read(self.model, self.to_read), None
+
     def _full_sort_batch_eval(self, batched_data: Any) -> Any:
+        self._read()
         start = perf_counter()
         scored = super()._full_sort_batch_eval(batched_data)
         if self.device.type == "cuda":

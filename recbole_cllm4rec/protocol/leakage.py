@@ -12,6 +12,7 @@ from recbole_cllm4rec.corpus.documents import Document
 from recbole_cllm4rec.corpus.text import Corpus, IntArray
 from recbole_cllm4rec.protocol import pairs
 from recbole_cllm4rec.protocol.invariance import relabelling, ties
+from recbole_cllm4rec.protocol.reading import at_test, read
 from recbole_cllm4rec.protocol.subject import Finding, Subject, prepare
 from recbole_cllm4rec.registry import Entry
 
@@ -111,25 +112,40 @@ def _prompts(subject: Subject) -> Finding:
 
 
 def _evaluation_inputs(subject: Subject) -> Finding:
-    """Not even validation items may be among the histories at test."""
-    given, sources = [pairs.NOTHING], set[str]()
-    for loader in subject.evaluations.values():
-        for batch, *_ in loader:
-            columns = pairs.item_columns(batch, subject.ids, subject.config["LIST_SUFFIX"])
-            histories = [name for name in columns if name != subject.ids.item_field]  # that one is scored, not given
-            sources.update(histories)
-            given.append(pairs.of_batch(batch, histories, subject.ids))
-    if question := getattr(subject.model, "prediction", None):
-        documents = (question(user) for user in np.unique(subject.held_out // subject.ids.n_items).tolist())
-        sources.add("prompts")
-        given.append(pairs.of_documents(documents, subject.model.vocabulary, subject.ids))
+    """Validation items are among the histories at test if ``history_read`` says so, and never before."""
+    readable = {"valid": subject.parts[0], "test": at_test(subject.config, subject.parts)}
+    leaked, strays, sources, total = [pairs.NOTHING], [pairs.NOTHING], set[str](), 0
+    for part, loader in subject.evaluations.items():
+        given = np.concatenate([pairs.NOTHING, *_given(subject, part, loader, readable[part], sources)])
+        allowed = pairs.of_part(readable[part], subject.ids)
+        total += len(given)
+        strays.append(np.setdiff1d(given, allowed))
+        leaked.append(np.intersect1d(strays[-1], subject.held_out))
     if not sources:
         return True, "users alone: no sequence and no prompt is given"
-    strays = np.setdiff1d(np.concatenate(given), subject.codes["train"])
-    leaked, total = subject.leaks(given)
     where = f"(user, item) given at {' and '.join(subject.evaluations)}, in {', '.join(sorted(sources))}"
-    detail = f"{subject.evidence(leaked, total, where)}; {len(strays):,} not of training{subject.example(strays)}"
-    return not len(leaked) and not len(strays), detail
+    may = {"train": "training", "train+valid": "training, and at test of validation"}[subject.config["history_read"]]
+    others = np.unique(np.concatenate(strays))
+    evidence = subject.evidence(np.unique(np.concatenate(leaked)), total, where)
+    return not len(others), f"{evidence}; {len(others):,} not of {may}{subject.example(others)}"
+
+
+def _given(subject: Subject, part: str, loader: Any, readable: Any, sources: set[str]) -> Iterator[IntArray]:
+    """Codes of the pairs that rows and prompts hold at the evaluation of a part; ``sources`` are named on the way."""
+    for batch, *_ in loader:
+        columns = pairs.item_columns(batch, subject.ids, subject.config["LIST_SUFFIX"])
+        histories = [name for name in columns if name != subject.ids.item_field]  # that one is scored, not given
+        sources.update(histories)
+        yield pairs.of_batch(batch, histories, subject.ids)
+    if question := getattr(subject.model, "prediction", None):
+        later = part == "test" and readable is not subject.parts[0]
+        if later:
+            read(subject.model, readable)
+        users = np.unique(subject.codes[part] // subject.ids.n_items).tolist()
+        sources.add("prompts")
+        yield pairs.of_documents(map(question, users), subject.model.vocabulary, subject.ids)
+        if later:
+            read(subject.model, subject.parts[0])
 
 
 def _graphs(subject: Subject) -> Finding:

@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from torch import Tensor, nn
 
 from recbole_cllm4rec.corpus.documents import Document
-from recbole_cllm4rec.corpus.text import Corpus, IntArray
+from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 
 NOTHING = np.empty(0, dtype=np.int64)
@@ -104,8 +104,10 @@ def of_attribute(value: Any, ids: Ids, known: IntArray) -> IntArray | None:
     ``known`` pairs, an ascending array of those of all parts, has no codes.
     """
     if isinstance(value, Corpus):
-        users = np.repeat(np.arange(value.n_users), value.histories.lengths)
-        return ids.codes(users, np.concatenate([value.histories[user] for user in range(value.n_users)]))
+        value = value.histories
+    if isinstance(value, Histories):
+        users = range(len(value.lengths))
+        return ids.codes(np.repeat(users, value.lengths), np.concatenate([value[user] for user in users]))
     if isinstance(value, Interaction):
         of_pairs = {ids.user_field, ids.item_field} <= set(value.columns)
         return ids.codes(value[ids.user_field].cpu(), value[ids.item_field].cpu()) if of_pairs else None

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.protocol.reading import at_test
 
 
 class HoldoutSequences(TextDataset, SequentialDataset):
     """Splits as a general dataset does. Training rows are prefixes of the training part, and at validation and test a
-    user is one row whose sequence is that same training history, oldest item first.
+    user is one row whose sequence is that same training history, oldest item first; at test with the validated items
+    if ``history_read`` says so.
 
     RecBole's own sequential datasets augment before they split, so that a row's input may hold other test items.
     """
@@ -37,13 +39,14 @@ class HoldoutSequences(TextDataset, SequentialDataset):
         """Pre-split files hold plain interactions: their sequences too are made after the split."""
 
     def build(self) -> list[Any]:
-        """The three parts; held-out ones know the training histories."""
+        """The three parts; held-out ones know the histories that are read."""
         if self.time_field not in self.inter_feat:
             raise self.lacks_time()
         train, valid, test = Dataset.build(self)
         train._held_out = (valid, test)
         train._aug_presets()
-        valid._histories = test._histories = train._last_items()
+        valid._histories = train._last_items()
+        test._histories = at_test(self.config, [train, valid])._last_items()
         return [train, valid, test]
 
     def training_rows(self) -> "HoldoutSequences":

@@ -93,6 +93,7 @@ def _head(rows: Sequence[Row], shared: dict[str, str], reference: str, dataset: 
         "dataset": dataset,
         "split": {part: shared[f"split.{part}"] for part in ("train", "valid", "test")},
         "history_mask": shared["history_mask"],
+        **_reading(rows, shared["config.history_read"]),
         "ranked_at_test": shared["config.eval_args.mode.test"],
         "users": max(users, default=None),
         "reference": reference,
@@ -102,6 +103,14 @@ def _head(rows: Sequence[Row], shared: dict[str, str], reference: str, dataset: 
         "device": _distinct(result["device"] for result in results),
         "command": command,
     }
+
+
+def _reading(rows: Sequence[Row], asked: str) -> dict[str, Any]:
+    """What models read at test, if more than training, and which could not, as they have learnt users by heart."""
+    if asked == "train":
+        return {}
+    unable = [row.name for row in rows if not row.error and row.results[0]["history_read"] != asked]
+    return {"history_read": asked} | ({"read_training_alone": unable} if unable else {})
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
@@ -131,4 +140,5 @@ def _check_earlier(path: Path, head: dict[str, Any]) -> None:
 def _test(head: dict[str, Any]) -> dict[str, str]:
     """What was tested, of the head of a table."""
     parts = {f"{part} part": pairs for part, pairs in head["split"].items()}
-    return parts | {key: head[key] for key in ("history_mask", "ranked_at_test")}
+    read = {"history_read": head.get("history_read", "train")}
+    return parts | read | {key: head[key] for key in ("history_mask", "ranked_at_test")}

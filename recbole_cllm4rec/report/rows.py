@@ -43,7 +43,14 @@ _NEEDED: dict[str, type | tuple[type, ...]] = {
     "config.eval_args.mode.test": str,
 }
 # What has to agree for figures to be of one and the same test.
-_PROTOCOL = ("split.train", "split.valid", "split.test", "history_mask", "config.eval_args.mode.test")
+_PROTOCOL = (
+    "split.train",
+    "split.valid",
+    "split.test",
+    "history_mask",
+    "config.history_read",
+    "config.eval_args.mode.test",
+)
 _ABSENT = object()
 
 
@@ -109,6 +116,8 @@ def read_result(path: Path) -> dict[str, Any]:
     records = all(isinstance(record, dict) for record in result["history"])
     if not (figures and records and 0 <= result["config"]["metric_decimal_place"] <= 100):
         raise UserError(f"{path} holds figures that are no numbers; delete it and repeat the run")
+    for values in (result, result["config"]):  # runs of before could read nothing else
+        values.setdefault("history_read", "train")
     return result
 
 
@@ -139,7 +148,7 @@ def read_users(path: Path, result: Mapping[str, Any]) -> Users:
 
 
 def common_split(rows: Sequence[Row]) -> dict[str, str]:
-    """What all runs share: fingerprints of the three parts, the history mask, and which items were ranked at test.
+    """What all runs share: fingerprints of the three parts, what is masked and read, and what was ranked at test.
 
     Empty where no row has figures. Raises :class:`UserError` where two runs differ in one of them.
     """
@@ -152,8 +161,8 @@ def common_split(rows: Sequence[Row]) -> dict[str, str]:
             if _at(result, key) != _at(reference, key):
                 raise UserError(
                     f"{first} and {name} cannot stand in one table: {key} is {_at(reference, key)!r} in the first and "
-                    f"{_at(result, key)!r} in the second; run both on one data set with one split_seed, eval_args and "
-                    "history_mask"
+                    f"{_at(result, key)!r} in the second; run both on one data set with one split_seed, eval_args, "
+                    "history_mask and history_read"
                 )
     return {key: _at(reference, key) for key in _PROTOCOL}
 

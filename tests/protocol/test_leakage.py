@@ -80,6 +80,15 @@ def test_an_honest_run_passes(name: str, mask: str, shop: Any) -> None:
     assert failed(verdicts) == {}
 
 
+@pytest.mark.parametrize("name", ["CLLM4Rec", "EASE", "MultiVAE", "SASRec"])
+def test_an_honest_run_that_reads_what_was_validated_passes(name: str, shop: Any) -> None:
+    verdicts = audit(*shop(name, history_read="train+valid"))
+    assert failed(verdicts) == {}
+    (given,) = (v.detail for v in verdicts if v.check == "evaluation inputs")
+    if name in ("CLLM4Rec", "SASRec"):
+        assert given.endswith("0 not of training, and at test of validation")
+
+
 def test_the_evidence_is_counted(shop: Any) -> None:
     files = {
         "train.inter": atomic(HEADER, row(1, 1, 1), row(1, 2, 2), row(2, 2, 1), row(2, 3, 2), row(3, 5, 1)),
@@ -117,7 +126,7 @@ def test_documents_are_counted(shop: Any) -> None:
     assert details["texts"] == (
         "0 of 2 held-out pairs among 4 reviews; 0 not of training; 0 of 2 held-out reviews in texts of users and items"
     )
-    assert details["graphs"] == "0 of 2 held-out pairs among 4 (user, item) of corpus"
+    assert details["graphs"] == "0 of 2 held-out pairs among 8 (user, item) of corpus, histories"
 
 
 def test_the_report_counts() -> None:
@@ -249,6 +258,24 @@ class Scholar(CLLM4Rec):
         super().__init__(config, part)
         (user, *_), (item, *_) = part._held_out[1].pairs()
         self.corpus = replace(self.corpus, **self.changes(part, int(user), int(item)))
+        self.read(self.corpus.histories)
+
+
+class ScoresByTests(CLLM4Rec):
+    """Reads what is tested when it is to read what was validated, and the other way round."""
+
+    def __init__(self, config: Any, part: Any):
+        super().__init__(config, part)
+        self.whole = Histories(*whole(part).pairs(), n_users=part.user_num)
+
+    def read(self, histories: Histories) -> None:
+        super().read(self.whole if histories.lengths.sum() > self.corpus.histories.lengths.sum() else histories)
+
+
+def test_a_language_model_that_reads_what_is_tested(shop: Any) -> None:
+    told = failed(audit(*shop("CLLM4Rec", model=ScoresByTests, history_read="train+valid")))
+    assert "evaluation inputs" in told
+    assert told["evaluation inputs"].startswith("12 of 24 held-out pairs")
 
 
 class KnowsHistories(Scholar):

@@ -71,6 +71,15 @@ def test_leave_one_out_by_hand(tmp_path: Path) -> None:
     ]
 
 
+def test_validated_items_are_read_at_test_where_asked(tmp_path: Path) -> None:
+    files = {"inter": histories("abcde", "dcba", "f", "gh")}
+    options = {**LEAVE_ONE_OUT, "history_read": "train+valid"}
+    parts = split_up(load(tmp_path, files, "SASRec", **options))
+    assert sorted(prefixes(parts)) == [("u1", "a", "b"), ("u1", "ab", "c"), ("u2", "d", "c")]
+    assert known(parts.valid) == {"u1": "abc", "u2": "dc"}
+    assert known(parts.test) == {"u1": "abcd", "u2": "dcb", "u4": "g"}
+
+
 def test_the_latest_items_are_kept(tmp_path: Path) -> None:
     files = {"inter": histories("abcdef", "fedcb", "gh")}
     parts = split_up(load(tmp_path, files, "SASRec", **LEAVE_ONE_OUT, MAX_ITEM_LIST_LENGTH=2))

@@ -87,6 +87,10 @@ def test_a_later_comparison_on_the_split_takes_the_place(tmp_path: Path) -> None
     [
         ({"split": {**SPLIT, "valid": "2:zz"}}, "valid part is '2:bb', not '2:zz'"),
         ({"history_mask": "train+valid"}, r"history_mask is 'train', not 'train\+valid'"),
+        (
+            {"config": {**result()["config"], "history_read": "train+valid"}},
+            r"history_read is 'train', not 'train\+valid'",
+        ),
     ],
 )
 def test_a_comparison_on_another_split_is_kept(tmp_path: Path, more: dict[str, Any], key: str) -> None:
@@ -120,6 +124,14 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
 
 
 # The head
+
+
+def test_what_models_read_stands_in_the_head_where_it_is_more_than_training() -> None:
+    asked = {"config": {**result()["config"], "history_read": "train+valid"}}
+    reads, pop = row("EASE", {"x@1": [0, 1]}, history_read="train+valid", **asked), row("Pop", {"x@1": [0, 1]}, **asked)
+    head = head_of(reads, pop)
+    assert (head["history_read"], head["read_training_alone"]) == ("train+valid", ["Pop"])
+    assert "read_training_alone" not in head_of(reads)
 
 
 def test_the_head() -> None:

@@ -193,7 +193,8 @@ def test_figures_of_a_metric_that_was_not_tested(path: Path) -> None:
 
 # Splits
 
-MODE = {"valid_metric": "NDCG@2", "metric_decimal_place": 6, "eval_args": {"mode": {"test": "uni100"}}}
+MODE = {**result()["config"], "eval_args": {"mode": {"test": "uni100"}}}
+READING = {**result()["config"], "history_read": "train+valid"}
 
 
 def test_a_split_that_is_shared() -> None:
@@ -203,6 +204,7 @@ def test_a_split_that_is_shared() -> None:
         "split.valid": "2:bb",
         "split.test": "2:cc",
         "history_mask": "train",
+        "config.history_read": "train",
         "config.eval_args.mode.test": "full",
     }
 
@@ -218,6 +220,7 @@ def test_nothing_shares_no_split() -> None:
         ("split.valid", {"split": {"train": "8:aa", "valid": "3:bb", "test": "2:cc"}}, "3:bb"),
         ("split.test", {"split": {"train": "8:aa", "valid": "2:bb", "test": "2:cd"}}, "2:cd"),
         ("history_mask", {"history_mask": "train+valid"}, r"train\+valid"),
+        ("config.history_read", {"config": READING}, r"train\+valid"),
         ("config.eval_args.mode.test", {"config": MODE}, "uni100"),
     ],
 )
