@@ -48,40 +48,48 @@ class AttentiveHead(PooledHead):
         super().__init__(n_items)
         self.query = nn.Parameter(torch.zeros(hidden_size))
 
-    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+    def forward(
+        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """As :class:`PooledHead`."""
         raised = (items @ self.query).clamp(-30, 30).exp()
         sums = raised.new_zeros(len(users)).index_add(0, rows, raised)
         counts = torch.bincount(rows, minlength=len(users))
-        return super().forward(states, users, rows, items * (raised / sums[rows] * counts[rows])[:, None])
+        return super().forward(states, users, rows, items * (raised / sums[rows] * counts[rows])[:, None], weights)
 
 
 class GrowingUserHead(PooledHead):
     """The user token counts n / (n + ``FEW``), n being the items shown."""
 
-    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+    def forward(
+        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """As :class:`PooledHead`."""
         counts = torch.bincount(rows, minlength=len(users))
-        return super().forward(states, users * (counts / (counts + FEW))[:, None], rows, items)
+        return super().forward(states, users * (counts / (counts + FEW))[:, None], rows, items, weights)
 
 
 class NoUserHead(PooledHead):
     """The user token does not count."""
 
-    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+    def forward(
+        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """As :class:`PooledHead`."""
-        return super().forward(states, torch.zeros_like(users), rows, items)
+        return super().forward(states, torch.zeros_like(users), rows, items, weights)
 
 
 class DroppingHead(PooledHead):
     """In training an item shown is left out of the pool with probability ``DROPPED``."""
 
-    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+    def forward(
+        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """As :class:`PooledHead`."""
         if self.training:
             kept = torch.rand(len(rows), device=rows.device) >= DROPPED
             rows, items = rows[kept], items[kept]
-        return super().forward(states, users, rows, items)
+        return super().forward(states, users, rows, items, weights)
 
 
 def with_head(make: Callable[[CLLM4Rec], PooledHead]) -> type[CLLM4Rec]:
@@ -174,7 +182,7 @@ class SeveralOrders(CLLM4Rec):
     def prediction(self, user: int) -> Document:
         """As :class:`CLLM4Rec`, in an order drawn anew."""
         history = self._orders.permutation(self.histories[user])
-        return Document(self.history_prompt.question(user, history[: self.history_room]), NOTHING)
+        return Document(self.history_prompt.question(user, history[-self.history_room :]), NOTHING)
 
 
 class AveragingTrainer(StagedTrainer):

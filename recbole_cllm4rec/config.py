@@ -26,7 +26,7 @@ from recbole_cllm4rec.yamlio import Loader
 __all__ = ["Config", "model_class", "model_names", "properties_dir"]
 
 # Options that came later, and their values at which figures are what they were before: runs of before stand for these.
-_BEFORE = {"history_read": "train"}
+_BEFORE = {"history_read": "train", "recency": 1.0}
 
 # Options that no figure depends on: where things are, what is shown, what else is written, who holds what.
 _OF_NO_CONSEQUENCE = {
@@ -120,8 +120,9 @@ class Config(recbole.config.Config):
 
     def digest(self) -> str:
         """A hash of every option that figures depend on: runs of one digest and one split may stand for each other."""
-        ignored = _OF_NO_CONSEQUENCE | {key for key, value in _BEFORE.items() if self[key] == value}
-        values = {key: value for key, value in self.effective().items() if key not in ignored}
+        values = self.effective()
+        ignored = _OF_NO_CONSEQUENCE | {key for key, value in _BEFORE.items() if values.get(key) == value}
+        values = {key: value for key, value in values.items() if key not in ignored}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def _quick_start(self) -> list[Path]:

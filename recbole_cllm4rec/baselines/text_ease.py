@@ -51,8 +51,10 @@ class TextEASE(GeneralRecommender):
         """``dataset``: the training part, which carries the text (:class:`recbole_cllm4rec.dataset.TextDataset`)."""
         super().__init__(config, dataset)
         self.options = read_options(TextEASEOptions, config)
-        texts = dataset.corpus().item_texts
+        corpus = dataset.corpus()
+        texts = corpus.item_texts
         self.options.check_texts(texts)
+        self.options.check_order(config)
         # In a tuple, as torch takes a module for a part of the model, which is counted, trained and saved with it.
         self._backbone = (self._load_backbone(config["seed"]) if self.options.sentence_weight else None,)
         self.dummy_parameter = nn.Parameter(torch.zeros(1))  # RecBole's trainer wants one to optimise
@@ -62,6 +64,8 @@ class TextEASE(GeneralRecommender):
         words = tfidf_rows(texts) if self.options.tfidf_weight else None
         kernel = text_kernel(self.options, words, sentences)
         self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options)
+        if self.options.recency < 1:
+            self.read(corpus.histories)
         self.other_parameter_name = ["interaction_matrix", "item_similarity"]  # what RecBole's checkpoints save
 
     @property
@@ -71,7 +75,7 @@ class TextEASE(GeneralRecommender):
 
     def read(self, histories: Histories) -> None:
         """Score users by ``histories`` from now on; without this, by those of training."""
-        self.interaction_matrix = histories.matrix(self.n_items)
+        self.interaction_matrix = histories.matrix(self.n_items, self.options.recency)
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """Nothing is left to learn; the trainer of RecBole's traditional models asks all the same."""

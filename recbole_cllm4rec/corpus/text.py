@@ -32,13 +32,20 @@ class Histories:
         end = self._ends[user]
         return self._items[end - self.lengths[user] : end]
 
-    def matrix(self, n_items: int) -> csr_matrix:
-        """X [I, J] in float32: how often a user has an item."""
+    def matrix(self, n_items: int, recency: float = 1.0) -> csr_matrix:
+        """X [I, J] in float32: how often a user has an item, counted by :func:`recency_weights`."""
         starts = np.concatenate([[0], self._ends])
-        ones = np.ones(len(self._items), dtype=np.float32)
-        matrix = csr_matrix((ones, self._items, starts), shape=(len(self.lengths), n_items))
+        weights = recency_weights(self.lengths, recency)
+        matrix = csr_matrix((weights, self._items, starts), shape=(len(self.lengths), n_items))
         matrix.sum_duplicates()
         return matrix
+
+
+def recency_weights(lengths: IntArray, recency: float) -> npt.NDArray[np.float32]:
+    """Weights [P] of the items of histories, one history after the other: ``recency``ᵏ where k later items follow."""
+    later = np.repeat(np.cumsum(lengths), lengths) - 1 - np.arange(lengths.sum())
+    weights: npt.NDArray[np.float32] = np.power(recency, later).astype(np.float32)
+    return weights
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import resolve_precision
 from recbole_cllm4rec.corpus.batching import Batch, collate, tokens_at_once
 from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
-from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray
+from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, recency_weights
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, text_kernel, tfidf_rows
@@ -53,6 +53,7 @@ class CLLM4Rec(GeneralRecommender):
         super().__init__(config, dataset)
         self.options = read_options(CLLM4RecOptions, config)
         options = self.options
+        options.check_order(config)
         backbone = load_backbone(
             options.backbone,
             options.pretrained,
@@ -110,7 +111,11 @@ class CLLM4Rec(GeneralRecommender):
             assert states is not None
             return states
         rows, items = self._shown(batch)
-        return self.head(states, own.users_at(self._users(batch)), rows, own.items_at(items))
+        weights = None
+        if not self.training and self.options.recency < 1:
+            counts = torch.bincount(rows, minlength=len(batch)).cpu().numpy()
+            weights = torch.from_numpy(recency_weights(counts, self.options.recency)).to(rows.device)
+        return self.head(states, own.users_at(self._users(batch)), rows, own.items_at(items), weights)
 
     def item_logits(self, states: Tensor) -> Tensor:
         """Scores of all items [R, J], the tied head Z_l^v h; RecBole's padding item can never be drawn."""
@@ -222,9 +227,9 @@ class CLLM4Rec(GeneralRecommender):
         return processes.put_together(states)
 
     def prediction(self, user: int) -> Document:
-        """What the backbone reads to score a user: the whole history, or as much of it as there is room."""
+        """What the backbone reads to score a user: the whole history, or its latest items if it has no room."""
         ask = self.history_prompt.question if self.asks_question else self.history_prompt.continuation
-        return Document(ask(user, self.histories[user][: self.history_room]), NOTHING)
+        return Document(ask(user, self.histories[user][-self.history_room :]), NOTHING)
 
     @torch.no_grad()
     def start_from_text(self, item_sentences: Matrix) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.sentences import encode_sentences
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.options import Above, AtLeast
+from recbole_cllm4rec.options import Above, AtLeast, Between
 
 Matrix = npt.NDArray[np.floating[Any]]
 
@@ -34,6 +34,17 @@ class ClosedFormOptions:
     amplification: Annotated[float, Above(0)]
     """ρ of case amplification: a weight w between two items becomes sign(w)|w|^ρ, less of it where it is weak; EASE's
     own are those of ρ = 1."""
+
+    recency: Annotated[float, Between(0, 1)]
+    """In scoring, an item of a history counts so much for each later one: below 1, the latest count most."""
+
+    def check_order(self, config: Any) -> None:
+        """Raises :class:`UserError` where the latest items count most and a split at random has left no order."""
+        if self.recency < 1 and config["eval_args"]["order"] == "RO" and not config["benchmark_filename"]:
+            raise UserError(
+                f"recency is {self.recency:g}, but eval_args.order is RO, which leaves histories without an order: set "
+                "recency to 1, or --eval_args.order=TO"
+            )
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Raises :class:`UserError` where a kernel of texts is asked for and no item has one."""

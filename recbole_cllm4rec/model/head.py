@@ -20,13 +20,16 @@ class PooledHead(nn.Module):
         self.log_gains = nn.Parameter(torch.tensor([STATE_GAIN, POOL_GAIN]).log())
         self.bias = nn.Parameter(torch.zeros(n_items))
 
-    def forward(self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+    def forward(
+        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """Read B questions [B, K] in ``states`` h [B, K], if any, ``users`` z_u [B, K] and ``items`` z_j [S, K].
 
-        Token ``items[s]`` is shown in question ``rows[s]``.
+        Token ``items[s]`` is shown in question ``rows[s]``. With ``weights`` w [S] the pool is Σ_j w_j z_j / √Σ_j w_j².
         """
         alpha, beta = self.log_gains.exp()
-        pooled = torch.zeros_like(users).index_add(0, rows, items)
-        counts = torch.bincount(rows, minlength=len(users)).clamp(min=1)
-        read = users + beta * pooled / counts.sqrt()[:, None]
+        w = torch.ones(len(rows), device=rows.device) if weights is None else weights
+        pooled = torch.zeros_like(users).index_add(0, rows, items if weights is None else items * w[:, None])
+        squares = w.new_zeros(len(users)).index_add(0, rows, w.square()).clamp(min=1)
+        read = users + beta * pooled / squares.sqrt()[:, None]
         return read if states is None else read + alpha * nn.functional.normalize(states.float(), dim=1)

@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from recbole_cllm4rec.corpus.text import IntArray
+from recbole_cllm4rec.corpus.text import IntArray, recency_weights
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import ClosedFormOptions, Matrix, text_ease_weights
 
@@ -59,7 +59,7 @@ class HistoryPrior:
         parts = [interactions[users % FOLDS != fold] for fold in range(FOLDS)]
         solved = [text_ease_weights(part, kernel, options) for part in [*parts, interactions]]
         self._weights = torch.stack([torch.from_numpy(B) for B in solved]).to(device)  # [FOLDS + 1, J, J]
-        self._in_training, self._in_scoring = in_training, in_scoring
+        self._in_training, self._in_scoring, self._recency = in_training, in_scoring, options.recency
         self.strength = self._fit(interactions)
 
     def offsets(self, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
@@ -72,11 +72,15 @@ class HistoryPrior:
         rows = torch.from_numpy(np.repeat(np.arange(len(histories)), [len(items) for items in histories]))
         items = torch.from_numpy(np.concatenate([*histories, np.empty(0, dtype=np.int64)]))
         of_all = torch.full((len(histories),), FOLDS, device=device)
-        return self._sum(of_all, rows.to(device), items.to(device)) * (self._in_scoring * self.strength)
+        counts = np.array([len(items) for items in histories], dtype=np.int64)
+        weights = torch.from_numpy(recency_weights(counts, self._recency)).to(device)
+        sums = self._sum(of_all, rows.to(device), items.to(device), weights if self._recency < 1 else None)
+        return sums * (self._in_scoring * self.strength)
 
-    def _sum(self, folds: Tensor, rows: Tensor, items: Tensor) -> Tensor:
+    def _sum(self, folds: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None) -> Tensor:
         sums = self._weights.new_zeros(len(folds), self._weights.shape[1])
-        return sums.index_add_(0, rows, self._weights[folds[rows], items])
+        found = self._weights[folds[rows], items]
+        return sums.index_add_(0, rows, found if weights is None else found * weights[:, None])
 
     def _fit(self, interactions: csr_matrix) -> float:
         rng = np.random.default_rng(0)

@@ -19,6 +19,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_cllm4rec.baselines.text_ease import TextEASE, TextEASEOptions
 from recbole_cllm4rec.config import properties_dir
+from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import item_weights, sentence_rows, tfidf_rows
 from recbole_cllm4rec.options import read_options
@@ -47,13 +48,13 @@ FILES = {
 }
 
 
-def build(texts: list[str] = TEXTS, taken: Any = TAKEN, **options: Any) -> TextEASE:
+def build(texts: list[str] = TEXTS, taken: Any = TAKEN, corpus: Any = None, **options: Any) -> TextEASE:
     """A model of float32 sentences, of no text unless ``options`` give it a weight."""
     n_users, n_items = taken.shape
     dataset = SimpleNamespace(
         num={"user": n_users, "item": n_items}.get,
         inter_matrix=lambda form: sp.csr_matrix(taken),
-        corpus=lambda: SimpleNamespace(item_texts=texts),
+        corpus=lambda: corpus or SimpleNamespace(item_texts=texts),
     )
     values = {**PROPERTIES, "tfidf_weight": 0, "sentence_weight": 0, "precision": "float32", **options}
     return TextEASE(toy.options(values.pop("backbone"), **values), dataset)
@@ -138,6 +139,20 @@ class TestTheModel:
         model = build(tfidf_weight=10, taken=TAKEN * (np.arange(6) != 3))  # nobody has item 3
         assert not model.item_similarity[3].any()
         assert not model.item_similarity[:, 3].any()
+
+    def test_the_latest_items_may_count_most(self):
+        histories = Histories(np.array([1, 2, 2]), np.array([2, 3, 1]), 5)  # 3 before 1
+        corpus = SimpleNamespace(item_texts=TEXTS, histories=histories)
+        model = build(corpus=corpus, recency=0.25, eval_args={"order": "TO"})
+        B = model.item_similarity
+        np.testing.assert_allclose(scores(model, 2)[0, 1:], (0.25 * B[3] + B[1])[1:], rtol=1e-5)
+        np.testing.assert_allclose(scores(model, 1)[0, 1:], B[2][1:], rtol=1e-5)
+
+    def test_items_in_no_order_cannot_be_the_latest(self):
+        asked = {"recency": 0.5, "eval_args": {"order": "RO"}}
+        with pytest.raises(UserError, match=r"^recency is 0\.5, but eval_args\.order is RO"):
+            build(**asked, benchmark_filename=None)
+        build(**asked, benchmark_filename=["train", "valid", "test"], corpus=toy.CORPUS)
 
     def test_the_padding_item_is_never_recommended(self):
         assert (scores(build(tfidf_weight=10), 0, 1, 4)[:, 0] == -np.inf).all()

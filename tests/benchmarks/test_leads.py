@@ -145,11 +145,13 @@ class TestLosses:
         expected = 0.5 * of_items * model.backbone.hidden_size * 0.1**2 / 2 / len(batch)
         assert added == pytest.approx(expected, rel=1e-3)
 
-    def test_tokens_are_told_by_their_texts(self, bert):
+    def test_tokens_are_told_by_their_texts(self, bert, monkeypatch):
+        monkeypatch.setattr(leads, "SHARPNESS", 1.0)  # of few tokens, each of which is its own text
         added, model, batch = self.added(leads.aligned(1.0), bert)
         items = (batch.entities[batch.entities >= model.vocabulary.item(0)] - model.vocabulary.item(0)).unique()
         own = torch.nn.functional.normalize(model.collaborative.items.detach()[items])
         told = torch.log_softmax(own @ own.T / leads.SHARPNESS, dim=1).diagonal()
+        assert told.sum() < -0.1
         assert added == pytest.approx(-told.sum().item() / len(batch), rel=1e-3)
 
     def test_scores_are_told_the_priors(self, bert):

@@ -176,10 +176,9 @@ class TestPrediction:
         model = build(gpt2)
         assert scores(model, 0)[0, 1:].isfinite().all()
 
-    def test_of_a_history_over_the_room_the_first_items_are_read(self, gpt2):
-        long, short = (
-            replace(toy.CORPUS, histories=Histories(np.ones(n, dtype=int), np.arange(n) % 5 + 1, 4)) for n in (99, 7)
-        )
+    def test_of_a_history_over_the_room_the_latest_items_are_read(self, gpt2):
+        items = np.arange(99) % 5 + 1
+        long, short = (replace(toy.CORPUS, histories=Histories(np.ones(n, dtype=int), items[-n:], 4)) for n in (99, 7))
         model = toy.build(toy.options(gpt2, max_length=64), long)
         room = 64 - len(model.history_prompt.question(1, np.array([], dtype=int)))
         assert model.history_room == room > 7

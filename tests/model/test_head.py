@@ -30,6 +30,14 @@ def test_without_a_state(head):
     torch.testing.assert_close(head(None, USERS, ROWS, ITEMS), torch.tensor(expected))
 
 
+def test_items_may_have_weights(head):
+    rows, items = torch.tensor([0, 0]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    read = head(None, USERS, rows, items, torch.tensor([0.75, 1.0]))
+    length = 1.25  # √(0.75² + 1²)
+    torch.testing.assert_close(read[0], torch.tensor([3 * 0.75 / length + 0.5, 3 * 2 / length]))
+    torch.testing.assert_close(head(None, USERS, rows, items, torch.ones(2)), head(None, USERS, rows, items))
+
+
 def test_gains_states_users_and_items_are_learnt(head):
     states, users, items = (torch.rand(n, 2, requires_grad=True) for n in (2, 2, 1))
     head(states, users, torch.tensor([1]), items).square().sum().backward()

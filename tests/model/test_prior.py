@@ -1,5 +1,7 @@
 """The prior: whose weights answer a question, and how strongly they are believed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from recbole_cllm4rec.model.prior import FOLDS, HistoryPrior
 
 CPU = torch.device("cpu")
 N_ITEMS = 6
-OPTIONS = ClosedFormOptions(reg_weight=5.0, tfidf_weight=0.0, sentence_weight=0.0, amplification=1.3)
+OPTIONS = ClosedFormOptions(reg_weight=5.0, tfidf_weight=0.0, sentence_weight=0.0, amplification=1.3, recency=1.0)
 
 
 def prior_of(X: csr_matrix, kernel: np.ndarray, in_training: float = 1.0, in_scoring: float = 1.0) -> HistoryPrior:
@@ -58,6 +60,15 @@ def test_a_history_is_scored_by_the_weights_of_all(kernel):
     B = text_ease_weights(X, kernel, OPTIONS)
     scores = prior.scores([np.array([1, 5]), np.array([], dtype=np.int64), np.array([2])])
     expected = prior.strength * np.stack([B[1] + B[5], np.zeros(N_ITEMS), B[2]])
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_latest_items_may_count_most(kernel):
+    X = interactions()
+    prior = HistoryPrior(X, kernel, replace(OPTIONS, recency=0.5), 1.0, 1.0, torch.device("cpu"))
+    B = text_ease_weights(X, kernel, OPTIONS)
+    scores = prior.scores([np.array([1, 5, 3]), np.array([2])])
+    expected = prior.strength * np.stack([B[1] / 4 + B[5] / 2 + B[3], B[2]])
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
 
 

@@ -55,6 +55,22 @@ class TestPastTheState:
         np.testing.assert_allclose(scores(model, 2)[0, 1:], expected[1:], rtol=1e-3, atol=1e-4)
         assert np.abs(offset).max() > 1e-3
 
+    @pytest.mark.parametrize("room", [64, 15])
+    def test_the_latest_items_count_most_where_asked(self, name, room, request):
+        folder = request.getfixturevalue(name)
+        config = {"item_head": "pooled", "recency": 0.5, "eval_args": {"order": "TO"}, "content_view": False}
+        model = self.learnt(folder, **config, max_length=room)
+        tokens = table(model.collaborative)
+        users, items = tokens[:4], tokens[4:]
+        history = [1, 2, 3][-model.history_room :]
+        weights = 0.5 ** np.arange(len(history))[::-1]
+        pooled = (weights[:, None] * items[history]).sum(axis=0) / np.sqrt((weights**2).sum())
+        read = model.head.log_gains[1].exp().item() * pooled + users[1]
+        offset = model.prior.scores([np.array([1, 2, 3])])[0].numpy()
+        expected = items @ read + model.head.bias.detach().numpy() + offset
+        model.eval()
+        np.testing.assert_allclose(scores(model, 1)[0, 1:], expected[1:], rtol=1e-3, atol=1e-4)
+
     def test_a_pooled_head_asks_the_language_model_nothing(self, name, request, monkeypatch):
         model = self.learnt(request.getfixturevalue(name), item_head="pooled")
         monkeypatch.setattr(model.backbone, "forward", lambda *_: pytest.fail("the backbone was asked"))
