@@ -80,6 +80,7 @@ def build_workload(location: str, lengths: Lengths, device: torch.device, **opti
         "seed": 0,
         "weight_decay": 0.0,
         "show_progress": False,
+        "sentence_dir": None,
         **options,
     }
     torch.manual_seed(0)

@@ -38,6 +38,7 @@ _OF_NO_CONSEQUENCE = {
     "result_dir",
     "run_name",
     "save_dataset",
+    "sentence_dir",
     "save_dataloaders",
     "shard_backbone",
     "show_progress",

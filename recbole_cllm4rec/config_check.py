@@ -30,6 +30,7 @@ class PluginOptions:
     split_seed: Annotated[int, Between(0, 2**32 - 1)]
     run_name: Annotated[str, Names(inside=True)] | None
     result_dir: Place
+    sentence_dir: Place | None
     checkpoint_minutes: Annotated[float, AtLeast(0)]
     download: bool
     encoding: Name

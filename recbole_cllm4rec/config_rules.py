@@ -109,6 +109,8 @@ def _check_discretization(values: Mapping[str, Any]) -> None:
 
 def _check_folder(option: str, values: Mapping[str, Any]) -> None:
     """Before hours of training, and not after them."""
+    if values[option] is None:
+        return
     path = Path(values[option])
     if not next((above for above in (path, *path.parents) if above.exists()), path).is_dir() and path.parts:
         raise UserError(f"{option} is {values[option]!r}, which leads into a file: give a folder")
@@ -126,6 +128,7 @@ def check_fields(values: Mapping[str, Any]) -> None:
 CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "result_dir": partial(_check_folder, "result_dir"),
     "checkpoint_dir": partial(_check_folder, "checkpoint_dir"),
+    "sentence_dir": partial(_check_folder, "sentence_dir"),
     "clip_grad_norm": _check_clipping,
     "threshold": _check_threshold,
     "discretization": _check_discretization,

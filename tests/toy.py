@@ -82,6 +82,7 @@ def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:
         "seed": 1,
         "weight_decay": 0.0,
         "show_progress": False,
+        "sentence_dir": None,
         **changes,
     }
 

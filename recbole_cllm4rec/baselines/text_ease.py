@@ -59,8 +59,7 @@ class TextEASE(GeneralRecommender):
         self._backbone = (self._load_backbone(config["seed"]) if self.options.sentence_weight else None,)
         self.dummy_parameter = nn.Parameter(torch.zeros(1))  # RecBole's trainer wants one to optimise
         self.interaction_matrix: csr_matrix = dataset.inter_matrix(form="csr").astype(np.float32)
-        shown = config["show_progress"]
-        sentences = None if self.backbone is None else sentence_rows(self.backbone, texts, "items", shown)
+        sentences = None if self.backbone is None else sentence_rows(self.backbone, texts, "items", config)
         words = tfidf_rows(texts) if self.options.tfidf_weight else None
         kernel = text_kernel(self.options, words, sentences)
         self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options)

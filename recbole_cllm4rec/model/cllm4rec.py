@@ -1,6 +1,7 @@
 """CLLM4Rec: user and item tokens of two views, collaborative and content, in one frozen language model."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,12 +89,12 @@ class CLLM4Rec(GeneralRecommender):
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
         self.head = PooledHead(self.n_items).to(self.device) if options.item_head != "state" else None
-        self._show_progress = config["show_progress"]
+        encoded = partial(sentence_rows, self.backbone, config=config, max_batch_tokens=options.max_batch_tokens)
         reads_sentences = {"token_init", "sentence_weight"} & set(readers)
-        sentences = self._sentences(self.corpus.item_texts, "items") if reads_sentences else None
+        sentences = encoded(self.corpus.item_texts, "items") if reads_sentences else None
         self.prior = self._build_prior(words, sentences) if options.has_prior else None
         if options.token_init == "text" and sentences is not None:
-            self.start_from_text(sentences)
+            self.start_from_text(sentences, encoded(self.corpus.user_texts, "users"))
 
     def states(self, batch: Batch, own: Rows) -> Tensor:
         """The states [R, K] that the batch reads, its user and item tokens embedded by a view's rows."""
@@ -232,7 +233,7 @@ class CLLM4Rec(GeneralRecommender):
         return Document(ask(user, self.histories[user][-self.history_room :]), NOTHING)
 
     @torch.no_grad()
-    def start_from_text(self, item_sentences: Matrix) -> None:
+    def start_from_text(self, item_sentences: Matrix, user_sentences: Matrix) -> None:
         """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
         known = item_sentences.any(axis=1)
         if known.sum() < self.n_items - 1:
@@ -240,7 +241,6 @@ class CLLM4Rec(GeneralRecommender):
         view = self.collaborative
         # Of a word's length, which the backbone is used to.
         length = self.backbone.word_embeddings.float().norm(dim=1).mean()
-        user_sentences = self._sentences(self.corpus.user_texts, "users")
         for table, sentences in ((view.items, item_sentences), (view.users, user_sentences)):
             rows = torch.from_numpy(sentences).to(table.device)
             table[rows.any(dim=1)] = rows[rows.any(dim=1)] * length
@@ -295,9 +295,6 @@ class CLLM4Rec(GeneralRecommender):
         if self.prior is None:
             return logits
         return logits + self.prior.scores([self.histories[u] for u in users])
-
-    def _sentences(self, texts: Sequence[str], whose: str) -> Matrix:
-        return sentence_rows(self.backbone, texts, whose, self._show_progress, self.options.max_batch_tokens)
 
     def _regularised(self, likelihood: Tensor, batch: Batch, own: Rows, other: View | None) -> Tensor:
         penalty = likelihood.new_zeros(())

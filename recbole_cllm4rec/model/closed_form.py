@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from logging import getLogger
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -95,13 +96,15 @@ def tfidf_rows(texts: Sequence[str]) -> csr_matrix:
 
 
 def sentence_rows(
-    backbone: Backbone, texts: Sequence[str], whose: str, show_progress: bool, max_batch_tokens: int = 16384
+    backbone: Backbone, texts: Sequence[str], whose: str, config: Any, max_batch_tokens: int = 16384
 ) -> Matrix:
     """The encoded sentences of J texts [J, K], centred, each row of length 1 or, where there is no text, 0.
 
-    Centred, as what all texts share tells nothing apart. ``whose`` says in the progress bar whose texts they are.
+    Centred, as what all texts share tells nothing apart. ``whose`` says in the progress bar whose texts they are;
+    ``config`` says whether there is one, and the ``sentence_dir``.
     """
-    found, sentences = encode_sentences(backbone, texts, whose, show_progress, max_batch_tokens)
+    folder = Path(config["sentence_dir"]) if config["sentence_dir"] else None
+    found, sentences = encode_sentences(backbone, texts, whose, config["show_progress"], max_batch_tokens, folder)
     rows = sentences.new_zeros(len(texts), backbone.hidden_size)
     rows[found] = nn.functional.normalize(sentences - sentences.mean(0))
     return rows.cpu().numpy()

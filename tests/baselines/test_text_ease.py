@@ -28,6 +28,8 @@ from recbole_cllm4rec.registry import resolve
 PROPERTIES = yaml.safe_load((properties_dir() / "model/TextEASE.yaml").read_text(encoding="utf-8"))
 REAL = Path(__file__).parents[3] / "shared" / "data" / "amazon-beauty"
 
+NOWHERE = {"show_progress": False, "sentence_dir": None}
+
 # Users 1 to 4 have some of items 1 to 5; nobody has both lip sticks, 1 and 5, and nobody has item 4.
 TAKEN = np.array(
     [
@@ -111,17 +113,17 @@ class TestFeatures:
 
     def test_sentences_are_directions_from_their_mean(self, gpt2):
         model = toy.backbone(gpt2)
-        rows = sentence_rows(model, TEXTS, "items", False)
+        rows = sentence_rows(model, TEXTS, "items", NOWHERE)
         assert np.flatnonzero(rows.any(axis=1)).tolist() == [1, 2, 4, 5]
         np.testing.assert_allclose(np.linalg.norm(rows[[1, 2, 4, 5]], axis=1), 1, rtol=1e-5)
-        pair = sentence_rows(model, ["", "so good", "a red lip stick"], "items", False)
+        pair = sentence_rows(model, ["", "so good", "a red lip stick"], "items", NOWHERE)
         np.testing.assert_allclose(pair[1], -pair[2], atol=1e-6)  # two points are opposite, seen from the middle
 
 
 class TestTheModel:
     @pytest.mark.parametrize(("tfidf_weight", "sentence_weight"), [(0, 0), (3, 0), (0, 2), (3, 2)])
     def test_it_fits_interactions_and_features_together(self, tfidf_weight, sentence_weight, gpt2):
-        words, sentences = tfidf_rows(TEXTS).toarray(), sentence_rows(toy.backbone(gpt2), TEXTS, "items", False)
+        words, sentences = tfidf_rows(TEXTS).toarray(), sentence_rows(toy.backbone(gpt2), TEXTS, "items", NOWHERE)
         weights = {"tfidf_weight": tfidf_weight, "sentence_weight": sentence_weight}
         model = build(reg_weight=0.5, backbone=str(gpt2), **weights)
         rows = np.vstack([TAKEN, np.sqrt(tfidf_weight) * words.T, np.sqrt(sentence_weight) * sentences.T])
