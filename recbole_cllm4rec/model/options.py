@@ -60,6 +60,8 @@ class CLLM4RecOptions(ClosedFormOptions):
     """Share of the epochs of every stage, rounded up, that are trained: a long schedule in less time."""
     pretrain_learning_rate: Annotated[float, Above(0)]
     """Learning rate of the first two stages. That of finetuning is RecBole's ``learning_rate``."""
+    backbone_learning_rate: Annotated[float, Above(0)] | None
+    """Learning rate of a backbone that is trained, in all stages; that of the tokens if null."""
     learning_rate_schedule: Literal["constant", "linear"]
     """Whether the learning rate of finetuning stays, or falls in a line to zero over its epochs."""
     sampled_above: Annotated[int, AtLeast(0)]

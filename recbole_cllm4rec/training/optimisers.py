@@ -1,7 +1,7 @@
 """Optimisers for dense and for sparse gradients side by side, and the clipping of both together."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -13,15 +13,25 @@ Make = Callable[..., torch.optim.Optimizer]
 """RecBole's factory: ``make(params=…, learning_rate=…, learner=…)``."""
 
 
-def optimisers(
-    make: Make, learner: str, rate: float, dense: Sequence[nn.Parameter], sparse: Sequence[nn.Parameter]
-) -> list[torch.optim.Optimizer]:
-    """One for parameters with ``dense`` gradients, one for those with ``sparse`` ones; none for nothing.
+class Group(NamedTuple):
+    """Parameters that move at one rate; ``sparse`` if all of their gradients are."""
+
+    parameters: Sequence[nn.Parameter]
+    rate: float
+    sparse: bool = False
+
+
+def optimisers(make: Make, learner: str, groups: Iterable[Group]) -> list[torch.optim.Optimizer]:
+    """One for every group that is not empty.
 
     The lazy Adam is for sparse gradients alone, so that what is dense beside them has the usual one.
     """
-    learners = [(dense, "adam" if learner == LAZY_LEARNER else learner), (sparse, LAZY_LEARNER)]
-    return [_fused(make(params=params, learning_rate=rate, learner=name)) for params, name in learners if params]
+    dense = "adam" if learner == LAZY_LEARNER else learner
+    return [
+        _fused(make(params=group.parameters, learning_rate=group.rate, learner=LAZY_LEARNER if group.sparse else dense))
+        for group in groups
+        if group.parameters
+    ]
 
 
 def _fused(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:

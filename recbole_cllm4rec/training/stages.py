@@ -23,7 +23,7 @@ from recbole_cllm4rec.corpus.documents import (
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 from recbole_cllm4rec.model.view import LAZY_LEARNER, View
-from recbole_cllm4rec.training.optimisers import Make, optimisers
+from recbole_cllm4rec.training.optimisers import Group, Make, optimisers
 
 LayOut = Callable[[Document, np.random.Generator], Layout]
 Loss = Callable[[Batch], Tensor]
@@ -162,16 +162,17 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     early, late = options.pretrain_learning_rate, config["learning_rate"]
 
     def collaborative(name: str, documents: Documents, lay_out: LayOut, loss: Loss, rate: float) -> Pass:
-        dense, sparse = _moved_by(model, model.collaborative, scores_items=not model.samples_items)
         asked = list(model.head.parameters()) if model.head is not None and documents is questions else []
-        return sized(name, documents, lay_out, loss, optimisers(make, learner, rate, [*dense, *asked], sparse))
+        groups = _moved_by(model, model.collaborative, rate, asked, scores_items=not model.samples_items)
+        return sized(name, documents, lay_out, loss, optimisers(make, learner, groups))
 
     def content(rate: float, share: float, regularised: bool) -> list[Pass]:
         if model.content is None:
             return []
-        moved = _moved_by(model, model.content, scores_words=True)
+        head = [p for name, p in backbone.named_parameters() if not name.startswith("model.")]
+        groups = _moved_by(model, model.content, rate, head)
         loss = partial(model.content_loss, regularised=regularised)
-        return [sized("content", contents, text, loss, optimisers(make, learner, rate, *moved), share=share)]
+        return [sized("content", contents, text, loss, optimisers(make, learner, groups), share=share)]
 
     def text(document: Document, rng: np.random.Generator) -> Layout:
         return backbone.lay_out_text(document.prompt, document.main, rng)
@@ -213,18 +214,19 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
 
 
 def _moved_by(
-    model: CLLM4Rec, view: View, scores_items: bool = False, scores_words: bool = False
-) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters that a pass may move: those with dense gradients, then those with sparse ones.
+    model: CLLM4Rec, view: View, rate: float, head: list[nn.Parameter], scores_items: bool = False
+) -> list[Group]:
+    """Parameters that a pass may move: its view, the ``head`` that scores and a backbone that is not frozen.
 
-    They are its view, a backbone not frozen and, where it scores words, a head that is learnt. Tables that are only
-    looked up have sparse gradients; the items' is not one of them where a pass scores all of it.
+    Tables that are only looked up have sparse gradients; the items' is not one of them where a pass scores all of it.
     """
     backbone = list(model.backbone.model.parameters()) if model.backbone.trainable else []
-    head = [p for name, p in model.backbone.named_parameters() if not name.startswith("model.")] if scores_words else []
+    of_backbone = Group(backbone, model.options.backbone_learning_rate or rate)
     shared = list(view.shared.parameters()) if view.shared is not None else []
     if not view.sparse:
-        return [view.users, view.items, *shared, *backbone, *head], []
-    if scores_items or shared:
-        return [view.items, *shared, *backbone, *head], [view.users]
-    return [*backbone, *head], [view.users, view.items]
+        dense, sparse = [view.users, view.items], []
+    elif scores_items or shared:
+        dense, sparse = [view.items], [view.users]
+    else:
+        dense, sparse = [], [view.users, view.items]
+    return [Group([*dense, *shared, *head], rate), Group(sparse, rate, sparse=True), of_backbone]

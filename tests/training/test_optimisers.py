@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.training.optimisers import clip_gradients, optimisers
+from recbole_cllm4rec.training.optimisers import Group, clip_gradients, optimisers
 from recbole_cllm4rec.training.stages import build_stages
 
 PASSES = [("content", "content"), ("pretraining", "collaborative"), ("finetuning", "recommendation")]
@@ -147,7 +147,7 @@ class TestLearners:
     def test_adam_in_one_pass_is_adam(self, kind):
         tables = [nn.Parameter(torch.ones(3, 2)) for _ in range(2)]
         (fused,) = optimisers(
-            lambda params, learning_rate, learner: kind(params, learning_rate), "adam", 0.1, [tables[0]], []
+            lambda params, learning_rate, learner: kind(params, learning_rate), "adam", [Group([tables[0]], 0.1)]
         )
         plain = kind([tables[1]], 0.1)
         for scale in (1.0, -3.0, 0.5):

@@ -153,6 +153,18 @@ class TestPlan:
         ]
         assert sizes == [[2] * 5, [2 + 28] * 5]  # the view's tables, and all weights of two layers
 
+    def test_a_backbone_to_train_may_have_a_rate_of_its_own(self, gpt2):
+        rates = {"pretrain_learning_rate": 0.3, "learning_rate": 0.2, "backbone_learning_rate": 0.1}
+        stages = built(gpt2, train_backbone=True, **rates)
+        found = {
+            (stage.name, group["lr"], len(group["params"]))
+            for stage in stages
+            for optimiser in stage.optimisers
+            for group in optimiser.param_groups
+        }
+        of_tokens = {("content", 0.3, 2), ("pretraining", 0.3, 2), ("finetuning", 0.2, 2)}
+        assert found == of_tokens | {(stage.name, 0.1, 28) for stage in stages}
+
 
 class TestOptionsReachTheDocuments:
     @staticmethod
