@@ -254,12 +254,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leads", description=__doc__.partition("\n")[0])
     parser.add_argument("--dataset", default="amazon-beauty")
     parser.add_argument("--only", default=",".join(LEADS), help="leads, by commas (all)")
+    parser.add_argument(
+        "--seed", type=int, default=2020, help="of the training (2020); another is named, as pooled@2021"
+    )
     parser.add_argument("--out", type=Path, help="(results/DATASET/leads.json)")
     args = parser.parse_args(argv)
     out = args.out or Path("results") / args.dataset / "leads.json"
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     for name in tqdm(args.only.split(","), unit="lead"):
-        found[name] = judge(name, args.dataset, {}, found.get(name))
+        row = name if args.seed == parser.get_default("seed") else f"{name}@{args.seed}"
+        found[row] = judge(name, args.dataset, {"seed": args.seed}, found.get(row))
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     rows = [[name, lead["change"], lead["score"]] for name, lead in found.items()]
