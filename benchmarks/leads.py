@@ -146,10 +146,11 @@ def aligned(weight: float) -> type[CLLM4Rec]:
             loss = super().recommendation_loss(batch)
             tokens = self._tokens(batch).unique()
             items = tokens[tokens >= self.corpus.n_users]
-            own, text = (nn.functional.normalize(rows.at(items)) for rows in (self.collaborative.rows(), self.start))
             if not len(items):
                 return loss
-            told = nn.functional.cross_entropy(own @ text.T / SHARPNESS, torch.arange(len(items)), reduction="sum")
+            own, text = (nn.functional.normalize(rows.at(items)) for rows in (self.collaborative.rows(), self.start))
+            right = torch.arange(len(items), device=items.device)
+            told = nn.functional.cross_entropy(own @ text.T / SHARPNESS, right, reduction="sum")
             return loss + weight * told / batch.whole[0]
 
     return Aligned
@@ -259,9 +260,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", type=Path, help="(results/DATASET/leads.json)")
     args = parser.parse_args(argv)
+    names = args.only.split(",")
+    if unknown := [name for name in names if name not in LEADS]:
+        parser.error(f"no lead is called {unknown[0]!r}; the leads: {', '.join(LEADS)}")
     out = args.out or Path("results") / args.dataset / "leads.json"
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
-    for name in tqdm(args.only.split(","), unit="lead"):
+    for name in tqdm(names, unit="lead"):
         row = name if args.seed == parser.get_default("seed") else f"{name}@{args.seed}"
         found[row] = judge(name, args.dataset, {"seed": args.seed}, found.get(row))
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -205,15 +205,19 @@ class TextDataset(Dataset):
 
     def corpus(self) -> Corpus:
         """What a language model may read in training: the interactions of this part and the texts that go with them."""
-        users, items = self.pairs()
         return Corpus(
             self.user_num,
             self.item_num,
-            Histories(users, items, self.user_num),
+            self.histories(),
             self._texts_by_id("user", self.uid_field, self.user_num),
             self._texts_by_id("item", self.iid_field, self.item_num),
             self._reviews(),
         )
+
+    def histories(self) -> Histories:
+        """The items of every user in this part, in the order of its rows."""
+        users, items = self.pairs()
+        return Histories(users, items, self.user_num)
 
     def pairs(self) -> tuple[IntArray, IntArray]:
         """Internal ids of the users and items of this part's interactions, two arrays [P]."""

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from recbole_cllm4rec.checkpoint.weights import load_weights
 from recbole_cllm4rec.compat import load_checkpoint
-from recbole_cllm4rec.corpus.text import Histories, IntArray
+from recbole_cllm4rec.corpus.text import IntArray
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import configure
 from recbole_cllm4rec.model.ranking import best_of
@@ -119,9 +119,7 @@ def _fill(model: Any, weights: Path, device: Any) -> None:
 def _ranked(trained: Trained, k: int) -> Iterator[tuple[IntArray, Tensor, Tensor]]:
     """Blocks of users [B], their best items [B, k] and scores [B, k], which are −inf where no item is left."""
     data = trained.train
-    of_parts = [part.pairs() for part in trained.parts.parts]
-    users, items = (np.concatenate(ids) for ids in zip(*of_parts, strict=True))
-    seen = Histories(users, items, data.user_num)
+    seen = together(trained.parts.parts).histories()
     own = hasattr(trained.model, "recommend")
     size = BLOCK if own else max(1, SCORES // data.item_num)
     k = min(k, data.item_num - 1)

@@ -28,8 +28,11 @@ class PooledHead(nn.Module):
         Token ``items[s]`` is shown in question ``rows[s]``. With ``weights`` w [S] the pool is Σ_j w_j z_j / √Σ_j w_j².
         """
         alpha, beta = self.log_gains.exp()
-        w = torch.ones(len(rows), device=rows.device) if weights is None else weights
-        pooled = torch.zeros_like(users).index_add(0, rows, items if weights is None else items * w[:, None])
-        squares = w.new_zeros(len(users)).index_add(0, rows, w.square()).clamp(min=1)
-        read = users + beta * pooled / squares.sqrt()[:, None]
+        if weights is None:
+            squares = torch.bincount(rows, minlength=len(users))
+        else:
+            squares = weights.new_zeros(len(users)).index_add(0, rows, weights.square())
+            items = items * weights[:, None]
+        pooled = torch.zeros_like(users).index_add(0, rows, items)
+        read = users + beta * pooled / squares.clamp(min=1).sqrt()[:, None]
         return read if states is None else read + alpha * nn.functional.normalize(states.float(), dim=1)

@@ -7,8 +7,6 @@ import numpy as np
 from recbole.data.interaction import cat_interactions
 from recbole.model.abstract_recommender import AutoEncoderMixin
 
-from recbole_cllm4rec.corpus.text import Histories
-
 
 def together(parts: Sequence[Any]) -> Any:
     """One dataset of the interactions of several parts of a split, in their order."""
@@ -29,8 +27,7 @@ def read(model: Any, known: Any) -> bool:
     and what sequential models read is in the rows of the data.
     """
     if hasattr(model, "read"):
-        users, items = known.pairs()
-        model.read(Histories(users, items, known.user_num))
+        model.read(known.histories())
     elif isinstance(model, AutoEncoderMixin):
         model.build_histroy_items(known)  # as RecBole spells it
     elif hasattr(model, "interaction_matrix") and hasattr(model, "item_similarity"):

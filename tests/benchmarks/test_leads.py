@@ -180,3 +180,9 @@ def test_several_orders_are_averaged(bert):
     torch.testing.assert_close(mean, sum(each) / leads.ORDERS)
     assert not torch.equal(each[0][0], each[1][0])  # of three items
     torch.testing.assert_close(each[0][2], each[1][2])  # of one
+
+
+def test_a_lead_that_nobody_has(capsys):
+    with pytest.raises(SystemExit):
+        leads.main(["--only=pooled,attentoin"])
+    assert "no lead is called 'attentoin'; the leads: pooled, " in capsys.readouterr().err

@@ -19,6 +19,7 @@ from recbole_cllm4rec.corpus.text import Histories, Review
 from recbole_cllm4rec.dataset import TextDataset
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 from recbole_cllm4rec.protocol.leakage import CHECKS, Verdict, audit, report
+from recbole_cllm4rec.protocol.reading import together
 from recbole_cllm4rec.protocol.sequences import HoldoutSequences
 from recbole_cllm4rec.protocol.subject import prepare
 from recbole_cllm4rec.registry import resolve
@@ -237,7 +238,7 @@ def test_augmentation_before_the_split(shop: Any) -> None:
 
 def whole(part: TextDataset) -> TextDataset:
     """The training part with all that was held out of it."""
-    both: TextDataset = part.copy(cat_interactions([part.inter_feat, *(p.inter_feat for p in part._held_out)]))
+    both: TextDataset = together([part, *part._held_out])
     return both
 
 

@@ -52,7 +52,7 @@ def build(parts: Split, tmp_path: Path) -> Any:
         data = load(tmp_path, {}, kind.__name__, **{**READING, **options})
         train = split_up(data).parts[0]
         model = kind(data.config, train)
-        model.dataset, model.eval = train, model.eval
+        model.dataset = train
         return model.eval()
 
     return build
