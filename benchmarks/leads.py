@@ -29,8 +29,6 @@ from recbole_cllm4rec.model.view import Rows
 from recbole_cllm4rec.training.stages import Pass
 from recbole_cllm4rec.training.trainer import StagedTrainer
 
-FEW = 5
-"""Items at which a user token that grows with the history has half its length."""
 DROPPED = 0.2
 """Share of the items shown that are left out of the pool at a step."""
 DECAY = 0.998
@@ -39,34 +37,6 @@ SHARPNESS = 0.07
 """Temperature of the contrastive alignment, as CLIP's starts (Radford et al., ICML 2021)."""
 ORDERS = 4
 """Orders of a history whose states are averaged."""
-
-
-class AttentiveHead(PooledHead):
-    """Items are pooled by a learnt attention a_j ∝ exp qᵀz_j in place of evenly; Σ_j a_j is their number."""
-
-    def __init__(self, n_items: int, hidden_size: int) -> None:
-        super().__init__(n_items)
-        self.query = nn.Parameter(torch.zeros(hidden_size))
-
-    def forward(
-        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
-    ) -> Tensor:
-        """As :class:`PooledHead`."""
-        raised = (items @ self.query).clamp(-30, 30).exp()
-        sums = raised.new_zeros(len(users)).index_add(0, rows, raised)
-        counts = torch.bincount(rows, minlength=len(users))
-        return super().forward(states, users, rows, items * (raised / sums[rows] * counts[rows])[:, None], weights)
-
-
-class GrowingUserHead(PooledHead):
-    """The user token counts n / (n + ``FEW``), n being the items shown."""
-
-    def forward(
-        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
-    ) -> Tensor:
-        """As :class:`PooledHead`."""
-        counts = torch.bincount(rows, minlength=len(users))
-        return super().forward(states, users * (counts / (counts + FEW))[:, None], rows, items, weights)
 
 
 class NoUserHead(PooledHead):
@@ -92,13 +62,14 @@ class DroppingHead(PooledHead):
         return super().forward(states, users, rows, items, weights)
 
 
-def with_head(make: Callable[[CLLM4Rec], PooledHead]) -> type[CLLM4Rec]:
-    """The model with another head."""
+def with_head(make: Callable[[int, int, bool, float], PooledHead]) -> type[CLLM4Rec]:
+    """The model with another head, made of what :class:`PooledHead` is."""
 
     class WithHead(CLLM4Rec):
         def __init__(self, config: Any, dataset: Any):
             super().__init__(config, dataset)
-            self.head = make(self).to(self.device)
+            of = self.options.pool_attention, self.options.user_shrink
+            self.head = make(self.n_items, self.backbone.hidden_size, *of).to(self.device)
 
     return WithHead
 
@@ -106,8 +77,8 @@ def with_head(make: Callable[[CLLM4Rec], PooledHead]) -> type[CLLM4Rec]:
 def without(name: str) -> type[CLLM4Rec]:
     """The model whose head does not learn its parameter ``name``."""
 
-    def make(model: CLLM4Rec) -> PooledHead:
-        head = PooledHead(model.n_items)
+    def make(n_items: int, hidden_size: int, attends: bool, user_shrink: float) -> PooledHead:
+        head = PooledHead(n_items, hidden_size, attends, user_shrink)
         getattr(head, name).requires_grad_(False)
         return head
 
@@ -215,26 +186,26 @@ class Lead(NamedTuple):
     trainer: type[StagedTrainer] = StagedTrainer
 
 
-POOLED = {"variant": "pooled"}
+POOLED: dict[str, Any] = {"variant": "pooled", "pool_attention": False, "user_shrink": 0.0}
+"""What the leads are changes of: ``pooled`` before two of them, ``attention`` and ``growing-user``, were taken."""
 LEADS = {
-    "pooled": Lead("as it is", POOLED),
+    "pooled": Lead("as it was", POOLED),
     "random-start": Lead("tokens start at random", {**POOLED, "token_init": "random"}),
     "residual-0.01": Lead("residual to the text, weight 0.01", POOLED, near_text(0.01)),
     "residual-1": Lead("residual to the text, weight 1", POOLED, near_text(1.0)),
-    "attention": Lead(
-        "items pooled by attention", POOLED, with_head(lambda m: AttentiveHead(m.n_items, m.backbone.hidden_size))
-    ),
+    "attention": Lead("items pooled by attention", {**POOLED, "pool_attention": True}),
     "fixed-gains": Lead("gains, the head's temperatures, not learnt", POOLED, without("log_gains")),
     "no-bias": Lead("no item biases", POOLED, without("bias")),
     "mask-0.2": Lead("a fifth masked, always", {**POOLED, "mask_share": 0.2}),
-    "dropped-items": Lead("items shown left out at random", POOLED, with_head(lambda m: DroppingHead(m.n_items))),
-    "no-user": Lead("no user token", POOLED, with_head(lambda m: NoUserHead(m.n_items))),
-    "growing-user": Lead("user token by n / (n + 5)", POOLED, with_head(lambda m: GrowingUserHead(m.n_items))),
+    "dropped-items": Lead("items shown left out at random", POOLED, with_head(DroppingHead)),
+    "no-user": Lead("no user token", POOLED, with_head(NoUserHead)),
+    "growing-user": Lead("user token by (n + 1) / (n + 6)", {**POOLED, "user_shrink": 5.0}),
+    "both": Lead("both attention and growing-user", {"variant": "pooled"}),
     "averaged": Lead("running mean of the weights", POOLED, trainer=AveragingTrainer),
     "content": Lead("content LLM on texts, λ_c 0.01", {**POOLED, "content_view": True}),
     "aligned": Lead("tokens told by their texts, contrastively, weight 0.1", POOLED, aligned(0.1)),
     "distilled": Lead("scores without the prior like the prior's", POOLED, distilled(1.0)),
-    "orders": Lead("the default, four orders averaged", {"variant": "recommended"}, SeveralOrders),
+    "orders": Lead("the default, four orders averaged", {**POOLED, "variant": "recommended"}, SeveralOrders),
 }
 
 

@@ -26,7 +26,13 @@ from recbole_cllm4rec.yamlio import Loader
 __all__ = ["Config", "model_class", "model_names", "properties_dir"]
 
 # Options that came later, and their values at which figures are what they were before: runs of before stand for these.
-_BEFORE = {"history_read": "train", "recency": 1.0, "backbone_learning_rate": None}
+_BEFORE = {
+    "history_read": "train",
+    "recency": 1.0,
+    "backbone_learning_rate": None,
+    "pool_attention": False,
+    "user_shrink": 0.0,
+}
 
 # Options that no figure depends on: where things are, what is shown, what else is written, who holds what.
 _OF_NO_CONSEQUENCE = {

@@ -88,7 +88,10 @@ class CLLM4Rec(GeneralRecommender):
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
         self.history_room = self.history_prompt.room(self.backbone.max_length - self.backbone.overhead)
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
-        self.head = PooledHead(self.n_items).to(self.device) if options.item_head != "state" else None
+        self.head = None
+        if options.item_head != "state":
+            head = PooledHead(self.n_items, self.backbone.hidden_size, options.pool_attention, options.user_shrink)
+            self.head = head.to(self.device)
         encoded = partial(sentence_rows, self.backbone, config=config, max_batch_tokens=options.max_batch_tokens)
         reads_sentences = {"token_init", "sentence_weight"} & set(readers)
         sentences = encoded(self.corpus.item_texts, "items") if reads_sentences else None

@@ -31,6 +31,10 @@ class CLLM4RecOptions(ClosedFormOptions):
     """An item's collaborative token is its own row plus the rows of its words, which items of like text share."""
     item_head: Literal["state", "pooled", "both"]
     """The item head reads the language model's state of a question, its pooled items and its user token, or all."""
+    pool_attention: bool
+    """Pooled items weigh by a learnt attention, or evenly."""
+    user_shrink: Annotated[float, AtLeast(0)]
+    """κ: where n items are shown the user token counts (n + 1) / (n + 1 + κ) in the head; with 0 always in full."""
     training_prior: Annotated[float, AtLeast(0)]
     """Weight in training of the closed form over a history, in units of its likeliest strength. Its item weights are
     those of ``reg_weight``, ``tfidf_weight``, ``sentence_weight`` and ``amplification``."""

@@ -14,10 +14,8 @@ from torch import Tensor
 from benchmarks import leads
 from benchmarks.leads import (
     LEADS,
-    AttentiveHead,
     AveragingTrainer,
     DroppingHead,
-    GrowingUserHead,
     NoUserHead,
     judge,
 )
@@ -35,6 +33,7 @@ POOLED_BY_HAND = {
     "mask_share": 0.7,
     "pretrain_epochs": 0,
 }
+PLAIN = 5, 3, False, 0.0
 USERS, ROWS, ITEMS = torch.eye(2, 3), torch.tensor([0, 0, 1]), torch.arange(9.0).view(3, 3)
 
 
@@ -72,27 +71,15 @@ def test_a_lead_is_judged_on_validation(figures, name):
 
 
 class TestHeads:
-    def test_attention_starts_evenly(self):
-        torch.testing.assert_close(read(AttentiveHead(5, 3)), read(PooledHead(5)))
-
-    def test_attention_prefers_what_it_asks_for(self):
-        head = AttentiveHead(5, 3)
-        head.query.data = torch.tensor([1.0, 0.0, 0.0])  # items 0 and 3 of it: 1 : e³
-        beta, share = head.log_gains[1].exp().item(), 1 / (1 + torch.tensor(3.0).exp())
-        expected = USERS[0] + beta * 2 * (share * ITEMS[0] + (1 - share) * ITEMS[1]) / 2**0.5
-        torch.testing.assert_close(read(head)[0], expected)
-
-    def test_a_user_token_grows_with_its_items(self):
-        without = read(NoUserHead(5))
-        torch.testing.assert_close(read(PooledHead(5)) - without, USERS)
-        torch.testing.assert_close(read(GrowingUserHead(5)) - without, USERS * torch.tensor([[2 / 7], [1 / 6]]))
+    def test_no_user_token(self):
+        torch.testing.assert_close(read(PooledHead(*PLAIN)) - read(NoUserHead(*PLAIN)), USERS)
 
     def test_items_are_dropped_in_training_alone(self):
         torch.manual_seed(0)
-        head = DroppingHead(5)
+        head = DroppingHead(*PLAIN)
         several = torch.stack([read(head) for _ in range(200)])
         assert len(several.unique(dim=0)) == 8  # each of three items, there or not
-        torch.testing.assert_close(read(head.eval()), read(PooledHead(5)))
+        torch.testing.assert_close(read(head.eval()), read(PooledHead(*PLAIN)))
 
 
 def test_weights_are_averaged_for_the_validation_alone(monkeypatch):

@@ -14,9 +14,13 @@ ROWS = torch.tensor([0, 0])
 
 @pytest.fixture
 def head() -> PooledHead:
-    made = PooledHead(4)
-    made.log_gains.data = torch.tensor([2.0, 3.0]).log()
-    return made
+    return made()
+
+
+def made(attends: bool = False, user_shrink: float = 0.0) -> PooledHead:
+    head = PooledHead(4, 2, attends, user_shrink)
+    head.log_gains.data = torch.tensor([2.0, 3.0]).log()
+    return head
 
 
 def test_a_unit_state_the_items_over_the_root_of_their_number_and_the_user(head):
@@ -38,10 +42,37 @@ def test_items_may_have_weights(head):
     torch.testing.assert_close(head(None, USERS, rows, items, torch.ones(2)), head(None, USERS, rows, items))
 
 
-def test_gains_states_users_and_items_are_learnt(head):
-    states, users, items = (torch.rand(n, 2, requires_grad=True) for n in (2, 2, 1))
-    head(states, users, torch.tensor([1]), items).square().sum().backward()
-    assert all((tensor.grad != 0).any() for tensor in (states, users, items, head.log_gains))
+def test_attention_starts_evenly(head):
+    torch.testing.assert_close(made(attends=True)(None, USERS, ROWS, ITEMS), head(None, USERS, ROWS, ITEMS))
+
+
+@pytest.mark.parametrize("far", [0.0, 1000.0])
+def test_attention_weighs_the_items_of_a_question_among_themselves(far):
+    head = made(attends=True)
+    head.query.data = torch.tensor([math.log(3) + far, far / 2])  # 3 to 1, however far
+    read = head(None, USERS, ROWS, ITEMS)
+    expected = [[3 * 1.5 / math.sqrt(2) + 0.5, 3 * 0.5 * 2 / math.sqrt(2)], [0.0, 0.25]]
+    torch.testing.assert_close(read, torch.tensor(expected), rtol=1e-4, atol=0)
+
+
+def test_attention_and_weights_multiply():
+    head, weights = made(attends=True), torch.tensor([0.75, 1.0])
+    head.query.data = torch.tensor([math.log(3), 0.0])
+    read = head(None, USERS, ROWS, ITEMS, weights)
+    torch.testing.assert_close(read[0], torch.tensor([3 * 0.75 * 1.5 / 1.25 + 0.5, 3 * 0.5 * 2 / 1.25]))
+
+
+def test_a_user_of_few_items_counts_less(head):
+    few, full = made(user_shrink=3.0)(None, USERS, ROWS, ITEMS), head(None, USERS, ROWS, ITEMS)
+    torch.testing.assert_close(full - few, USERS * torch.tensor([[1 - 3 / 6], [1 - 1 / 4]]))
+
+
+def test_gains_states_users_items_and_the_attention_are_learnt():
+    head = made(attends=True, user_shrink=3.0)
+    states, users, items = (torch.rand(n, 2, requires_grad=True) for n in (2, 2, 2))
+    head(states, users, torch.tensor([1, 1]), items).square().sum().backward()
+    learnt = [states, users, items, head.log_gains, head.query]
+    assert all((tensor.grad != 0).any() for tensor in learnt)
 
 
 def test_states_may_have_any_precision(head):

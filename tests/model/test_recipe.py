@@ -15,6 +15,8 @@ from recbole_cllm4rec.model.view import SharedRows
 
 PAST_THE_STATE = {
     "item_head": "both",
+    "pool_attention": True,
+    "user_shrink": 5.0,
     "shared_words": True,
     "training_prior": 0.5,
     "scoring_prior": 2.0,
@@ -35,7 +37,14 @@ class TestPastTheState:
         corpus = replace(toy.CORPUS, item_texts=texts)
         model = apart(toy.build(toy.options(folder, **{**PAST_THE_STATE, **changes}), corpus))
         model.head.bias.data = torch.tensor([9.0, 0.1, -0.2, 0.3, 0.0, 0.4])
+        torch.nn.init.normal_(model.head.query)
         return model
+
+    @staticmethod
+    def attention(model, items) -> np.ndarray:
+        """By the softmax over ``items``, times their number."""
+        raised = np.exp(items @ model.head.query.detach().numpy())
+        return (raised / raised.sum() * len(items))[:, None]
 
     @pytest.mark.parametrize("head", ["both", "pooled"])
     def test_scores(self, name, head, request):
@@ -44,7 +53,8 @@ class TestPastTheState:
         tokens = table(model.collaborative)
         users, items = tokens[:4], tokens[4:]
         alpha, beta = model.head.log_gains.detach().exp().numpy()
-        read = beta * (items[3] + items[4]) / np.sqrt(2) + users[2]
+        shown = items[[3, 4]]
+        read = beta * (self.attention(model, shown) * shown).sum(axis=0) / np.sqrt(2) + 3 / (3 + 5) * users[2]
         if head == "both":
             state = ByHand(folder, model).answer(
                 "<user_2> has interacted with <item_3> <item_4> the user will interact with:", tokens
@@ -64,8 +74,10 @@ class TestPastTheState:
         users, items = tokens[:4], tokens[4:]
         history = [1, 2, 3][-model.history_room :]
         weights = 0.5 ** np.arange(len(history))[::-1]
-        pooled = (weights[:, None] * items[history]).sum(axis=0) / np.sqrt((weights**2).sum())
-        read = model.head.log_gains[1].exp().item() * pooled + users[1]
+        shares = weights[:, None] * self.attention(model, items[history])
+        pooled = (shares * items[history]).sum(axis=0) / np.sqrt((weights**2).sum())
+        grown = (len(history) + 1) / (len(history) + 1 + 5)
+        read = model.head.log_gains[1].exp().item() * pooled + grown * users[1]
         offset = model.prior.scores([np.array([1, 2, 3])])[0].numpy()
         expected = items @ read + model.head.bias.detach().numpy() + offset
         model.eval()
@@ -106,7 +118,7 @@ class TestPastTheState:
             targets = batch.targets[batch.reads == row] - model.vocabulary.item(0)
             total -= torch.log_softmax(logits[row] + offset, dim=0)[targets].sum().item()
         assert current.loss(batch).item() == pytest.approx(total / 3, rel=1e-4)
-        assert {model.head.log_gains, model.head.bias, model.collaborative.shared.rows} <= set(current.parameters)
+        assert {*model.head.parameters(), model.collaborative.shared.rows} <= set(current.parameters)
 
     def test_a_step_sums_the_shared_rows_once(self, name, request, monkeypatch):
         config = toy.options(request.getfixturevalue(name), **PAST_THE_STATE)

@@ -115,15 +115,15 @@ def test_seconds_of_all_processes_count(folder: Path, gpt2: Path, monkeypatch: p
 
 
 def test_only_what_is_trained_is_stored(folder: Path, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = stopping.options(gpt2, run_name="stored", item_head="both", shared_words=True)
+    options = stopping.options(gpt2, run_name="stored", item_head="both", pool_attention=True, shared_words=True)
     stopping.stop_at(monkeypatch, "_step", 1)
     with pytest.raises(Stopped) as stop:
         run("CLLM4Rec", "shop", (), options)
     found = store.newest(Path(stop.value.folder, "checkpoints"))
     assert found is not None
     tables = [f"model.{view}.{kind}" for view in ("collaborative", "content") for kind in ("items", "users")]
-    tables = sorted([*tables, "model.collaborative.shared.rows", "model.head.bias", "model.head.log_gains"])
-    assert sorted(name for name in found.tensors if name.startswith("model")) == tables
+    tables += ["model.collaborative.shared.rows", *(f"model.head.{name}" for name in ("bias", "log_gains", "query"))]
+    assert sorted(name for name in found.tensors if name.startswith("model")) == sorted(tables)
     assert len(found.state["run"]["backbone"]["sha256"]) == 64
 
 
