@@ -95,7 +95,7 @@ class CLLM4Rec(GeneralRecommender):
         encoded = partial(sentence_rows, self.backbone, config=config, max_batch_tokens=options.max_batch_tokens)
         reads_sentences = {"token_init", "sentence_weight"} & set(readers)
         sentences = encoded(self.corpus.item_texts, "items") if reads_sentences else None
-        self.prior = self._build_prior(words, sentences) if options.has_prior else None
+        self.prior = self._build_prior(words, sentences, config["show_progress"]) if options.has_prior else None
         if options.token_init == "text" and sentences is not None:
             self.start_from_text(sentences, encoded(self.corpus.user_texts, "users"))
 
@@ -285,12 +285,13 @@ class CLLM4Rec(GeneralRecommender):
         rows, columns = (batch.ids >= self.vocabulary.item(0)).nonzero(as_tuple=True)
         return rows, batch.ids[rows, columns] - self.vocabulary.item(0)
 
-    def _build_prior(self, words: csr_matrix | None, sentences: Matrix | None) -> HistoryPrior:
+    def _build_prior(self, words: csr_matrix | None, sentences: Matrix | None, show_progress: bool) -> HistoryPrior:
         options = self.options
         check_size(self.n_items - 1, options.sampled_above)
         kernel = text_kernel(options, words, sentences)
         X = self.corpus.histories.matrix(self.n_items)
-        prior = HistoryPrior(X, kernel, options, options.training_prior, options.scoring_prior, self.device)
+        weights = options.training_prior, options.scoring_prior
+        prior = HistoryPrior(X, kernel, options, *weights, self.device, show_progress)
         self.logger.info(f"the prior's likeliest strength is {prior.strength:.3g}")
         return prior
 

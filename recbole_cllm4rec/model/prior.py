@@ -5,6 +5,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix
 from torch import Tensor
+from tqdm import tqdm
 
 from recbole_cllm4rec.corpus.text import IntArray, recency_weights
 from recbole_cllm4rec.errors import UserError
@@ -53,12 +54,16 @@ class HistoryPrior:
         in_training: float,
         in_scoring: float,
         device: torch.device,
+        show_progress: bool = False,
     ):
         """``interactions``: X [I, J] of the training part; ``kernel`` [J, J] of the items' texts."""
         users = np.arange(interactions.shape[0])
         parts = [interactions[users % FOLDS != fold] for fold in range(FOLDS)]
-        solved = [text_ease_weights(part, kernel, options) for part in [*parts, interactions]]
-        self._weights = torch.stack([torch.from_numpy(B) for B in solved]).to(device)  # [FOLDS + 1, J, J]
+        n_items = interactions.shape[1]
+        self._weights = torch.empty(FOLDS + 1, n_items, n_items, device=device)
+        bar = tqdm([*parts, interactions], desc="solve the prior", unit="fold", disable=not show_progress)
+        for solved, part in zip(self._weights, bar, strict=True):  # a second copy of all might have no room
+            solved.copy_(torch.from_numpy(text_ease_weights(part, kernel, options)))
         self._in_training, self._in_scoring, self._recency = in_training, in_scoring, options.recency
         self.strength = self._fit(interactions)
 
