@@ -110,10 +110,11 @@ class CLLM4Rec(GeneralRecommender):
 
     def question_states(self, batch: Batch, own: Rows) -> Tensor:
         """What the item head reads [B, K] of B questions, by the rows of the collaborative view."""
-        states = None if self.options.item_head == "pooled" else self.states(batch, own)
         if self.head is None:
-            assert states is not None
-            return states
+            return self.states(batch, own)
+        # A user token that learnt through all the layers too would know the user's hidden items by heart.
+        still = own._replace(users=own.users.detach())
+        states = None if self.options.item_head == "pooled" else self.states(batch, still)
         rows, items = self._shown(batch)
         weights = None
         if not self.training and self.options.recency < 1:

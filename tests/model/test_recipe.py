@@ -120,6 +120,20 @@ class TestPastTheState:
         assert current.loss(batch).item() == pytest.approx(total / 3, rel=1e-4)
         assert {*model.head.parameters(), model.collaborative.shared.rows} <= set(current.parameters)
 
+    def test_user_tokens_learn_by_the_head_and_not_through_the_language_model(self, name, request):
+        found = {}
+        for head in ("both", "pooled"):
+            config = toy.options(request.getfixturevalue(name), **PAST_THE_STATE | {"item_head": head})
+            torch.manual_seed(0)
+            model = toy.build(config)
+            (batch,) = passes(model, config)["finetuning"]["recommendation"].batches(toy.First())
+            read = model.question_states(batch, model.collaborative.rows())
+            users, items = model.collaborative.users, model.collaborative.items
+            weights = torch.arange(float(read.shape[1]))  # the sum of a normalised state never changes
+            found[head] = torch.autograd.grad((read * weights).sum(), [users, items])
+        torch.testing.assert_close(found["both"][0], found["pooled"][0])
+        assert not torch.equal(found["both"][1], found["pooled"][1])
+
     def test_a_step_sums_the_shared_rows_once(self, name, request, monkeypatch):
         config = toy.options(request.getfixturevalue(name), **PAST_THE_STATE)
         model = toy.build(config)
