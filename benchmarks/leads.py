@@ -157,6 +157,22 @@ class SeveralOrders(CLLM4Rec):
         return Document(self.history_prompt.question(user, history[-self.history_room :]), NOTHING)
 
 
+class MovedUser(CLLM4Rec):
+    """User tokens learn by the state of the language model too."""
+
+    def heard(self, own: Rows) -> Rows:
+        """As they are."""
+        return own
+
+
+class UnheardUser(CLLM4Rec):
+    """The language model reads nothing in place of the user token."""
+
+    def heard(self, own: Rows) -> Rows:
+        """Zeros for users."""
+        return own._replace(users=torch.zeros_like(own.users))
+
+
 class AveragingTrainer(StagedTrainer):
     """Validates and keeps the running mean of the weights."""
 
@@ -202,10 +218,12 @@ LEADS = {
     "growing-user": Lead("user token by (n + 1) / (n + 6)", {**POOLED, "user_shrink": 5.0}),
     "both": Lead("both attention and growing-user", {"variant": "pooled"}),
     "averaged": Lead("running mean of the weights", POOLED, trainer=AveragingTrainer),
+    "moved-user": Lead("the default, user tokens learn by the state too", {"variant": "recommended"}, MovedUser),
+    "unheard-user": Lead("the default, the state reads no user token", {"variant": "recommended"}, UnheardUser),
     "content": Lead("content LLM on texts, λ_c 0.01", {**POOLED, "content_view": True}),
     "aligned": Lead("tokens told by their texts, contrastively, weight 0.1", POOLED, aligned(0.1)),
     "distilled": Lead("scores without the prior like the prior's", POOLED, distilled(1.0)),
-    "orders": Lead("the default, four orders averaged", {**POOLED, "variant": "recommended"}, SeveralOrders),
+    "orders": Lead("the default, four orders averaged", {"variant": "recommended"}, SeveralOrders),
 }
 
 

@@ -112,15 +112,20 @@ class CLLM4Rec(GeneralRecommender):
         """What the item head reads [B, K] of B questions, by the rows of the collaborative view."""
         if self.head is None:
             return self.states(batch, own)
-        # A user token that learnt through all the layers too would know the user's hidden items by heart.
-        still = own._replace(users=own.users.detach())
-        states = None if self.options.item_head == "pooled" else self.states(batch, still)
+        states = None if self.options.item_head == "pooled" else self.states(batch, self.heard(own))
         rows, items = self._shown(batch)
         weights = None
         if not self.training and self.options.recency < 1:
             counts = torch.bincount(rows, minlength=len(batch)).cpu().numpy()
             weights = torch.from_numpy(recency_weights(counts, self.options.recency)).to(rows.device)
         return self.head(states, own.users_at(self._users(batch)), rows, own.items_at(items), weights)
+
+    def heard(self, own: Rows) -> Rows:
+        """The rows that the language model reads beside a head of its own: user tokens do not learn by its state.
+
+        Through all its layers they would learn the hidden items by heart.
+        """
+        return own._replace(users=own.users.detach())
 
     def item_logits(self, states: Tensor) -> Tensor:
         """Scores of all items [R, J], the tied head Z_l^v h; RecBole's padding item can never be drawn."""

@@ -154,6 +154,18 @@ class TestLosses:
         assert added == pytest.approx(total / len(batch), rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("lead", "moves", "reads"),
+    [(CLLM4Rec, False, True), (leads.MovedUser, True, True), (leads.UnheardUser, False, False)],
+)
+def test_what_the_language_model_reads_of_users(lead, moves, reads, bert):
+    config = toy.options(bert, **POOLED_BY_HAND | {"item_head": "both"})
+    model = lead(config, SimpleNamespace(num={"user": 4, "item": 6}.get, corpus=lambda: toy.CORPUS))
+    heard = model.heard(model.collaborative.rows()).users
+    assert heard.requires_grad is moves
+    assert bool(heard.any()) is reads
+
+
 def test_several_orders_are_averaged(bert):
     config = toy.options(bert, item_head="state")
     shop_of_toys = SimpleNamespace(num={"user": 4, "item": 6}.get, corpus=lambda: toy.CORPUS)
