@@ -111,6 +111,7 @@ class Config(recbole.config.Config):
             self._set_eval_neg_sample_args("test")
             for metric in self["metrics"]:
                 metrics_dict[metric.lower()](self)  # a metric checks its own settings
+        self._settle_recency()
         self["device"] = processes.place(self["device"])
         if not processes.is_main():
             self["show_progress"] = self["log_wandb"] = False
@@ -156,6 +157,20 @@ class Config(recbole.config.Config):
         if sequential:
             self["MODEL_TYPE"] = ModelType.GENERAL
         self.final_config_dict["data_path"] = str(dataset_folder(self.asked["data_path"], self.dataset))
+
+    def _settle_recency(self) -> None:
+        """``recency: auto`` is 1 unless the split leaves histories in order. Raises :class:`UserError` where a number
+        below 1 wants an order that is not there.
+        """
+        recency, at_random = self["recency"], self["eval_args"]["order"] == "RO"
+        if recency == "auto":
+            if at_random or self["benchmark_filename"]:  # files already split do not say by what
+                self["recency"] = 1.0
+        elif recency is not None and recency < 1 and at_random and not self["benchmark_filename"]:
+            raise UserError(
+                f"recency is {recency:g}, but eval_args.order is RO, which leaves histories without an order: set "
+                "recency to auto, or --eval_args.order=TO"
+            )
 
     def _check_model_can(self, sequential: bool) -> None:
         """Raise :class:`UserError` for options that only some models can follow, where RecBole fails in training."""

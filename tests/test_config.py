@@ -17,6 +17,8 @@ from recbole.trainer import TraditionalTrainer
 from recbole.utils import InputType, argument_list, get_model, init_seed
 
 from recbole_cllm4rec.config import Config
+from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.registry import resolve
 from recbole_cllm4rec.yamlio import dump_yaml
 
 # What a configuration leaves alone
@@ -107,6 +109,25 @@ def test_effective_holds_what_was_set_later(write: Callable[[str, Any], Path]) -
     effective = config.effective()
     assert (effective["epochs"], effective["data_path"], effective["model"]) == (3, "elsewhere", "Toy")
     assert not {"device", "MODEL_TYPE", "MODEL_INPUT_TYPE", "eval_type", "single_spec", "local_rank"} & set(effective)
+
+
+IN_ORDER = {"eval_args": {"order": "TO", "split": {"LS": "valid_and_test"}}}
+
+
+@pytest.mark.parametrize("name", ["CLLM4Rec", "TextEASE"])
+def test_the_latest_items_count_most_only_where_the_split_leaves_an_order(name: str) -> None:
+    def recency(**overrides: Any) -> Any:
+        entry = resolve(name)
+        return Config(entry.model, "ml-100k", (), overrides, entry.options)["recency"]
+
+    assert recency() == 1.0
+    assert recency(**IN_ORDER) == "auto"
+    assert recency(**IN_ORDER, recency=0.5) == 0.5
+    split_before = ["train", "valid", "test"]  # by what, the files do not say
+    assert recency(**IN_ORDER, benchmark_filename=split_before) == 1.0
+    assert recency(benchmark_filename=split_before, recency=0.5) == 0.5
+    with pytest.raises(UserError, match=r"^recency is 0\.5, but eval_args\.order is RO"):
+        recency(recency=0.5)
 
 
 def test_effective_is_plain(write: Callable[[str, Any], Path]) -> None:

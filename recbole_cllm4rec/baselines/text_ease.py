@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
@@ -17,11 +18,13 @@ from recbole_cllm4rec.backbone.precision import Precision, resolve_precision
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.model.closed_form import (
     ClosedFormOptions,
+    Matrix,
     sentence_rows,
     text_ease_weights,
     text_kernel,
     tfidf_rows,
 )
+from recbole_cllm4rec.model.likeliest import RECENCIES, hide, likeliest
 from recbole_cllm4rec.options import AtLeast, read_options
 
 
@@ -54,7 +57,6 @@ class TextEASE(GeneralRecommender):
         corpus = dataset.corpus()
         texts = corpus.item_texts
         self.options.check_texts(texts)
-        self.options.check_order(config)
         # In a tuple, as torch takes a module for a part of the model, which is counted, trained and saved with it.
         self._backbone = (self._load_backbone(config["seed"]) if self.options.sentence_weight else None,)
         self.dummy_parameter = nn.Parameter(torch.zeros(1))  # RecBole's trainer wants one to optimise
@@ -63,7 +65,9 @@ class TextEASE(GeneralRecommender):
         words = tfidf_rows(texts) if self.options.tfidf_weight else None
         kernel = text_kernel(self.options, words, sentences)
         self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options)
-        if self.options.recency < 1:
+        asked = self.options.recency
+        self.recency = self._likeliest_recency(dataset, kernel) if asked == "auto" else asked
+        if self.recency < 1:
             self.read(corpus.histories)
         self.other_parameter_name = ["interaction_matrix", "item_similarity"]  # what RecBole's checkpoints save
 
@@ -74,7 +78,7 @@ class TextEASE(GeneralRecommender):
 
     def read(self, histories: Histories) -> None:
         """Score users by ``histories`` from now on; without this, by those of training."""
-        self.interaction_matrix = histories.matrix(self.n_items, self.options.recency)
+        self.interaction_matrix = histories.matrix(self.n_items, self.recency)
 
     def calculate_loss(self, interaction: Interaction) -> Tensor:
         """Nothing is left to learn; the trainer of RecBole's traditional models asks all the same."""
@@ -92,6 +96,21 @@ class TextEASE(GeneralRecommender):
         users, items = (interaction[field].cpu().numpy() for field in (self.USER_ID, self.ITEM_ID))
         products = self.interaction_matrix[users].multiply(self.item_similarity[:, items].T)
         return torch.from_numpy(np.asarray(products.sum(axis=1)).ravel()).to(self.device)
+
+    def _likeliest_recency(self, dataset: Any, kernel: Matrix | float) -> float:
+        """By the latest items of some users and the item weights that are solved without these."""
+        in_order = pd.unique(dataset.pairs()[0])  # of the rows: whose items are hidden must not go by internal ids
+        hidden = hide(dataset.corpus().histories, self.n_items, latest=True, users=in_order)
+        X = self.interaction_matrix.tolil()
+        X[hidden.users, hidden.items] = 0
+        B = text_ease_weights(X.tocsr(), kernel, self.options)
+
+        def scores(recency: float) -> Tensor:
+            return torch.from_numpy(hidden.shown.matrix(self.n_items, recency) @ B)
+
+        recency = likeliest(hidden, scores, RECENCIES).recency
+        self.logger.info(f"the likeliest recency is {recency:g}")
+        return recency
 
     def _load_backbone(self, seed: int) -> Backbone:
         options = self.options

@@ -40,6 +40,11 @@ class Histories:
         matrix.sum_duplicates()
         return matrix
 
+    def weighted(self, recency: float) -> tuple[IntArray, IntArray, npt.NDArray[np.float32]]:
+        """Users, items and :func:`recency_weights` [P] of all pairs, user by user."""
+        users = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return users, self._items, recency_weights(self.lengths, recency)
+
 
 def recency_weights(lengths: IntArray, recency: float) -> npt.NDArray[np.float32]:
     """Weights [P] of the items of histories, one history after the other: ``recency``ᵏ where k later items follow."""

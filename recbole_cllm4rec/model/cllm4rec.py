@@ -54,7 +54,6 @@ class CLLM4Rec(GeneralRecommender):
         super().__init__(config, dataset)
         self.options = read_options(CLLM4RecOptions, config)
         options = self.options
-        options.check_order(config)
         backbone = load_backbone(
             options.backbone,
             options.pretrained,
@@ -115,9 +114,9 @@ class CLLM4Rec(GeneralRecommender):
         states = None if self.options.item_head == "pooled" else self.states(batch, self.heard(own))
         rows, items = self._shown(batch)
         weights = None
-        if not self.training and self.options.recency < 1:
+        if not self.training and self.recency < 1:
             counts = torch.bincount(rows, minlength=len(batch)).cpu().numpy()
-            weights = torch.from_numpy(recency_weights(counts, self.options.recency)).to(rows.device)
+            weights = torch.from_numpy(recency_weights(counts, self.recency)).to(rows.device)
         return self.head(states, own.users_at(self._users(batch)), rows, own.items_at(items), weights)
 
     def heard(self, own: Rows) -> Rows:
@@ -291,14 +290,22 @@ class CLLM4Rec(GeneralRecommender):
         rows, columns = (batch.ids >= self.vocabulary.item(0)).nonzero(as_tuple=True)
         return rows, batch.ids[rows, columns] - self.vocabulary.item(0)
 
+    @property
+    def recency(self) -> float:
+        """What an item of a history counts for each later one in scoring; without a prior, ``auto`` is 1."""
+        if self.prior is not None:
+            return self.prior.in_scoring.recency
+        return 1.0 if self.options.recency == "auto" else self.options.recency
+
     def _build_prior(self, words: csr_matrix | None, sentences: Matrix | None, show_progress: bool) -> HistoryPrior:
         options = self.options
         check_size(self.n_items - 1, options.sampled_above)
         kernel = text_kernel(options, words, sentences)
-        X = self.corpus.histories.matrix(self.n_items)
         weights = options.training_prior, options.scoring_prior
-        prior = HistoryPrior(X, kernel, options, *weights, self.device, show_progress)
-        self.logger.info(f"the prior's likeliest strength is {prior.strength:.3g}")
+        prior = HistoryPrior(self.corpus.histories, self.n_items, kernel, options, weights, self.device, show_progress)
+        strength, recency = prior.in_scoring
+        self.logger.info(f"the prior's likeliest strength is {prior.strength:.3g} in training")
+        self.logger.info(f"the prior's strength is {strength:.3g} in scoring, with a recency of {recency:g}")
         return prior
 
     def _with_prior(self, logits: Tensor, users: IntArray) -> Tensor:

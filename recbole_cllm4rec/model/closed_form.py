@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import nn
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.sentences import encode_sentences
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.options import Above, AtLeast, Between
+from recbole_cllm4rec.options import Above, AtLeast, Share
 
 Matrix = npt.NDArray[np.floating[Any]]
 
@@ -36,16 +36,9 @@ class ClosedFormOptions:
     """ρ of case amplification: a weight w between two items becomes sign(w)|w|^ρ, less of it where it is weak; EASE's
     own are those of ρ = 1."""
 
-    recency: Annotated[float, Between(0, 1)]
-    """In scoring, an item of a history counts so much for each later one: below 1, the latest count most."""
-
-    def check_order(self, config: Any) -> None:
-        """Raises :class:`UserError` where the latest items count most and a split at random has left no order."""
-        if self.recency < 1 and config["eval_args"]["order"] == "RO" and not config["benchmark_filename"]:
-            raise UserError(
-                f"recency is {self.recency:g}, but eval_args.order is RO, which leaves histories without an order: set "
-                "recency to 1, or --eval_args.order=TO"
-            )
+    recency: Share | Literal["auto"]
+    """In scoring, an item of a history counts so much for each later one: below 1, the latest count most. ``auto``:
+    what is likeliest by the latest training items, each found from those before it; of data split at random, 1."""
 
     def check_texts(self, texts: Sequence[str]) -> None:
         """Raises :class:`UserError` where a kernel of texts is asked for and no item has one."""

@@ -22,6 +22,7 @@ from recbole_cllm4rec.config import properties_dir
 from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import item_weights, sentence_rows, tfidf_rows
+from recbole_cllm4rec.model.likeliest import RECENCIES
 from recbole_cllm4rec.options import read_options
 from recbole_cllm4rec.registry import resolve
 
@@ -57,8 +58,9 @@ def build(texts: list[str] = TEXTS, taken: Any = TAKEN, corpus: Any = None, **op
         num={"user": n_users, "item": n_items}.get,
         inter_matrix=lambda form: sp.csr_matrix(taken),
         corpus=lambda: corpus or SimpleNamespace(item_texts=texts),
+        pairs=taken.nonzero,
     )
-    values = {**PROPERTIES, "tfidf_weight": 0, "sentence_weight": 0, "precision": "float32", **options}
+    values = {**PROPERTIES, "tfidf_weight": 0, "sentence_weight": 0, "precision": "float32", "recency": 1.0, **options}
     return TextEASE(toy.options(values.pop("backbone"), **values), dataset)
 
 
@@ -145,16 +147,23 @@ class TestTheModel:
     def test_the_latest_items_may_count_most(self):
         histories = Histories(np.array([1, 2, 2]), np.array([2, 3, 1]), 5)  # 3 before 1
         corpus = SimpleNamespace(item_texts=TEXTS, histories=histories)
-        model = build(corpus=corpus, recency=0.25, eval_args={"order": "TO"})
+        model = build(corpus=corpus, recency=0.25)
         B = model.item_similarity
         np.testing.assert_allclose(scores(model, 2)[0, 1:], (0.25 * B[3] + B[1])[1:], rtol=1e-5)
         np.testing.assert_allclose(scores(model, 1)[0, 1:], B[2][1:], rtol=1e-5)
 
-    def test_items_in_no_order_cannot_be_the_latest(self):
-        asked = {"recency": 0.5, "eval_args": {"order": "RO"}}
-        with pytest.raises(UserError, match=r"^recency is 0\.5, but eval_args\.order is RO"):
-            build(**asked, benchmark_filename=None)
-        build(**asked, benchmark_filename=["train", "valid", "test"], corpus=toy.CORPUS)
+    def test_how_much_the_latest_count_is_told_by_latest_items_that_the_weights_have_not_seen(self):
+        # Items 1 and 2 go together, and 3 and 4; the last of three goes with the one before it, and now and then none.
+        chains = [[1, 3, 4], [3, 1, 2]] * 20 + [[1, 2], [3, 4]] * 20 + [[1, 4], [3, 2]] * 5
+        users = np.repeat(np.arange(1, len(chains) + 1), [len(chain) for chain in chains])
+        items = np.concatenate(chains)
+        taken = np.zeros((len(chains) + 1, 6), dtype=np.float32)
+        taken[users, items] = 1
+        corpus = SimpleNamespace(item_texts=TEXTS, histories=Histories(users, items, len(taken)))
+        latest = build(corpus=corpus, taken=taken, recency="auto")
+        assert latest.recency == 0.1
+        np.testing.assert_allclose(scores(latest, 1), scores(build(corpus=corpus, taken=taken, recency=0.1), 1))
+        assert build(recency="auto", corpus=toy.CORPUS, taken=np.zeros((4, 6), dtype=np.float32)).recency in RECENCIES
 
     def test_the_padding_item_is_never_recommended(self):
         assert (scores(build(tfidf_weight=10), 0, 1, 4)[:, 0] == -np.inf).all()

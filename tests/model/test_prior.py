@@ -7,7 +7,9 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from recbole_cllm4rec.corpus.text import Histories
 from recbole_cllm4rec.model.closed_form import ClosedFormOptions, text_ease_weights
+from recbole_cllm4rec.model.likeliest import RECENCIES
 from recbole_cllm4rec.model.prior import FOLDS, HistoryPrior
 
 CPU = torch.device("cpu")
@@ -15,8 +17,11 @@ N_ITEMS = 6
 OPTIONS = ClosedFormOptions(reg_weight=5.0, tfidf_weight=0.0, sentence_weight=0.0, amplification=1.3, recency=1.0)
 
 
-def prior_of(X: csr_matrix, kernel: np.ndarray, in_training: float = 1.0, in_scoring: float = 1.0) -> HistoryPrior:
-    return HistoryPrior(X, kernel, OPTIONS, in_training, in_scoring, CPU)
+def prior_of(X: csr_matrix, kernel: np.ndarray, *weights: float, recency: float | str = 1.0) -> HistoryPrior:
+    """The prior of histories in the order of the ids; of weights 1 if none are given."""
+    users, items = X.nonzero()
+    histories = Histories(users, items.astype(np.int64), X.shape[0])
+    return HistoryPrior(histories, N_ITEMS, kernel, replace(OPTIONS, recency=recency), weights or (1.0, 1.0), CPU)
 
 
 def interactions(n_users: int = 40, seed: int = 0) -> csr_matrix:
@@ -65,11 +70,35 @@ def test_a_history_is_scored_by_the_weights_of_all(kernel):
 
 def test_the_latest_items_may_count_most(kernel):
     X = interactions()
-    prior = HistoryPrior(X, kernel, replace(OPTIONS, recency=0.5), 1.0, 1.0, torch.device("cpu"))
+    prior = prior_of(X, kernel, recency=0.5)
     B = text_ease_weights(X, kernel, OPTIONS)
     scores = prior.scores([np.array([1, 5, 3]), np.array([2])])
     expected = prior.strength * np.stack([B[1] / 4 + B[5] / 2 + B[3], B[2]])
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_of_data_in_order_the_latest_items_tell_strength_and_recency_in_scoring(kernel):
+    X = interactions(400)
+    prior, plain = prior_of(X, kernel, recency="auto"), prior_of(X, kernel)
+    assert prior.strength == plain.strength == plain.in_scoring.strength
+    assert plain.in_scoring.recency == 1
+
+    def loss(strength: float, recency: float) -> float:
+        """Of the last item of every user, found by the weights of others."""
+        total = 0.0
+        for user in np.flatnonzero(np.diff(X.indptr) > 1):
+            *shown, latest = map(int, X[user].indices)
+            counted = recency ** np.arange(len(shown))[::-1]
+            of_each = prior.offsets(tensor(*[user] * len(shown)), torch.arange(len(shown)), tensor(*shown))
+            sums = torch.from_numpy(counted[:, None] * of_each.numpy() / prior.strength).sum(0)
+            total -= torch.log_softmax(strength * sums, dim=0)[latest].item()
+        return total
+
+    strength, recency = prior.in_scoring
+    least = loss(strength, recency)
+    assert least < min(loss(0.7 * strength, recency), loss(1.4 * strength, recency))
+    assert recency in RECENCIES
+    assert all(least <= loss(strength, other) + 1e-3 for other in RECENCIES)
 
 
 def test_the_strength_is_that_of_the_greatest_likelihood(kernel):
@@ -95,7 +124,7 @@ def test_users_of_a_single_item_tell_no_strength(kernel):
 
 def test_it_counts_in_training_and_in_scoring_as_much_as_asked(kernel):
     X = interactions()
-    plain, weighted = prior_of(X, kernel), prior_of(X, kernel, in_training=0.5, in_scoring=3.0)
+    plain, weighted = prior_of(X, kernel), prior_of(X, kernel, 0.5, 3.0)
     question = tensor(3), tensor(0, 0), tensor(1, 4)
     torch.testing.assert_close(weighted.offsets(*question), 0.5 * plain.offsets(*question))
     history = [np.array([1, 5])]
