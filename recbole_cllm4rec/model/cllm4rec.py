@@ -9,7 +9,6 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
-from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -23,11 +22,11 @@ from recbole_cllm4rec.corpus.documents import Document, HistoryPrompt
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, recency_weights
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, text_kernel, tfidf_rows
+from recbole_cllm4rec.model.closed_form import Matrix, sentence_rows, tfidf_rows
 from recbole_cllm4rec.model.head import PooledHead
 from recbole_cllm4rec.model.losses import mutual_regularisation, negative_log_likelihood, total_loss
 from recbole_cllm4rec.model.options import CLLM4RecOptions
-from recbole_cllm4rec.model.prior import HistoryPrior, check_size
+from recbole_cllm4rec.model.prior import HistoryPrior, build_prior
 from recbole_cllm4rec.model.ranking import Ranking, best_of
 from recbole_cllm4rec.model.sampling import sample_items, sampling_stream
 from recbole_cllm4rec.model.view import LAZY_LEARNER, Rows, View
@@ -94,7 +93,10 @@ class CLLM4Rec(GeneralRecommender):
         encoded = partial(sentence_rows, self.backbone, config=config, max_batch_tokens=options.max_batch_tokens)
         reads_sentences = {"token_init", "sentence_weight"} & set(readers)
         sentences = encoded(self.corpus.item_texts, "items") if reads_sentences else None
-        self.prior = self._build_prior(words, sentences, config["show_progress"]) if options.has_prior else None
+        self.prior: HistoryPrior | None = None
+        if options.has_prior:
+            texts, shown = (words, sentences), config["show_progress"]
+            self.prior = build_prior(options, self.corpus.histories, self.n_items, *texts, self.device, shown)
         if options.token_init == "text" and sentences is not None:
             self.start_from_text(sentences, encoded(self.corpus.user_texts, "users"))
 
@@ -296,17 +298,6 @@ class CLLM4Rec(GeneralRecommender):
         if self.prior is not None:
             return self.prior.in_scoring.recency
         return 1.0 if self.options.recency == "auto" else self.options.recency
-
-    def _build_prior(self, words: csr_matrix | None, sentences: Matrix | None, show_progress: bool) -> HistoryPrior:
-        options = self.options
-        check_size(self.n_items - 1, options.sampled_above)
-        kernel = text_kernel(options, words, sentences)
-        weights = options.training_prior, options.scoring_prior
-        prior = HistoryPrior(self.corpus.histories, self.n_items, kernel, options, weights, self.device, show_progress)
-        strength, recency = prior.in_scoring
-        self.logger.info(f"the prior's likeliest strength is {prior.strength:.3g} in training")
-        self.logger.info(f"the prior's strength is {strength:.3g} in scoring, with a recency of {recency:g}")
-        return prior
 
     def _with_prior(self, logits: Tensor, users: IntArray) -> Tensor:
         if self.prior is None:

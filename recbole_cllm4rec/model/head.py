@@ -31,18 +31,20 @@ class PooledHead(nn.Module):
         """Read B questions [B, K] in ``states`` h [B, K], if any, ``users`` z_u [B, K] and ``items`` z_j [S, K].
 
         Token ``items[s]`` is shown in question ``rows[s]``. With ``weights`` v [S] the pool is
-        Σ_j v_j a_j z_j / √Σ_j v_j².
+        Σ_j v_j a_j z_j / √Σ_j v_j², and the user token, which was learnt from old and new items alike, counts by the
+        mean of the v_j.
         """
         alpha, beta = self.log_gains.exp()
         counts = torch.bincount(rows, minlength=len(users))
         shares = users.new_ones(len(rows)) if self.query is None else _attention(items @ self.query, rows, counts)
-        squares = counts
+        squares, grown = counts, (counts + 1) / (counts + 1 + self.user_shrink)
         if weights is not None:
-            squares = weights.new_zeros(len(users)).index_add(0, rows, weights.square())
+            sums, squares = (users.new_zeros(len(users)).index_add(0, rows, v) for v in (weights, weights.square()))
             shares = shares * weights
+            grown = torch.where(counts > 0, grown * sums / counts, grown)
         pooled = torch.zeros_like(users).index_add(0, rows, items * shares[:, None])
         read = beta * pooled / squares.clamp(min=1).sqrt()[:, None]
-        read = read + users * ((counts + 1) / (counts + 1 + self.user_shrink))[:, None]
+        read = read + users * grown[:, None]
         return read if states is None else read + alpha * nn.functional.normalize(states.float(), dim=1)
 
 

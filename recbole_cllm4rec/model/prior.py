@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from functools import partial
+from logging import getLogger
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from recbole_cllm4rec.corpus.text import Histories, IntArray
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.model.closed_form import ClosedFormOptions, Matrix, text_ease_weights
+from recbole_cllm4rec.model.closed_form import ClosedFormOptions, Matrix, text_ease_weights, text_kernel
 from recbole_cllm4rec.model.likeliest import RECENCIES, Hidden, Likeliest, hide, likeliest
+from recbole_cllm4rec.model.options import CLLM4RecOptions
 
 FOLDS = 4
 """Groups of users; the questions of one are answered by weights that were solved without it."""
@@ -98,3 +101,27 @@ class HistoryPrior:
         starts = torch.searchsorted(rows, torch.arange(len(folds), device=rows.device))
         table, at = self._weights.view(-1, J), folds[rows] * J + items
         return nn.functional.embedding_bag(at, table, starts, mode="sum", per_sample_weights=counted)
+
+
+def build_prior(
+    options: CLLM4RecOptions,
+    histories: Histories,
+    n_items: int,
+    words: csr_matrix | None,
+    sentences: Matrix | None,
+    device: torch.device,
+    show_progress: bool,
+) -> HistoryPrior:
+    """The prior of the ``histories`` of training, from the texts of J items as ``words`` [J, D], ``sentences`` [J, K].
+
+    Raises :class:`UserError` as :func:`check_size`.
+    """
+    check_size(n_items - 1, options.sampled_above)
+    kernel = text_kernel(options, words, sentences)
+    weights = options.training_prior, options.scoring_prior
+    prior = HistoryPrior(histories, n_items, kernel, options, weights, device, show_progress)
+    strength, recency = prior.in_scoring
+    log = getLogger()
+    log.info("the prior's likeliest strength is %.3g in training", prior.strength)
+    log.info("the prior's strength is %.3g in scoring, with a recency of %g", strength, recency)
+    return prior

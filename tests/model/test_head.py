@@ -34,12 +34,12 @@ def test_without_a_state(head):
     torch.testing.assert_close(head(None, USERS, ROWS, ITEMS), torch.tensor(expected))
 
 
-def test_items_may_have_weights(head):
-    rows, items = torch.tensor([0, 0]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    read = head(None, USERS, rows, items, torch.tensor([0.75, 1.0]))
+def test_items_may_have_weights_and_the_user_counts_by_their_mean(head):
+    read = head(None, USERS, ROWS, ITEMS, torch.tensor([0.75, 1.0]))
     length = 1.25  # √(0.75² + 1²)
-    torch.testing.assert_close(read[0], torch.tensor([3 * 0.75 / length + 0.5, 3 * 2 / length]))
-    torch.testing.assert_close(head(None, USERS, rows, items, torch.ones(2)), head(None, USERS, rows, items))
+    expected = [[3 * 0.75 / length + 0.875 * 0.5, 3 * 2 / length], [0.0, 0.25]]
+    torch.testing.assert_close(read, torch.tensor(expected))
+    torch.testing.assert_close(head(None, USERS, ROWS, ITEMS, torch.ones(2)), head(None, USERS, ROWS, ITEMS))
 
 
 def test_attention_starts_evenly(head):
@@ -59,7 +59,7 @@ def test_attention_and_weights_multiply():
     head, weights = made(attends=True), torch.tensor([0.75, 1.0])
     head.query.data = torch.tensor([math.log(3), 0.0])
     read = head(None, USERS, ROWS, ITEMS, weights)
-    torch.testing.assert_close(read[0], torch.tensor([3 * 0.75 * 1.5 / 1.25 + 0.5, 3 * 0.5 * 2 / 1.25]))
+    torch.testing.assert_close(read[0], torch.tensor([3 * 0.75 * 1.5 / 1.25 + 0.875 * 0.5, 3 * 0.5 * 2 / 1.25]))
 
 
 def test_a_user_of_few_items_counts_less(head):

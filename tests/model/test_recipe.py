@@ -77,7 +77,7 @@ class TestPastTheState:
         shares = weights[:, None] * self.attention(model, items[history])
         pooled = (shares * items[history]).sum(axis=0) / np.sqrt((weights**2).sum())
         grown = (len(history) + 1) / (len(history) + 1 + 5)
-        read = model.head.log_gains[1].exp().item() * pooled + grown * users[1]
+        read = model.head.log_gains[1].exp().item() * pooled + weights.mean() * grown * users[1]
         offset = model.prior.scores([np.array([1, 2, 3])])[0].numpy()
         expected = items @ read + model.head.bias.detach().numpy() + offset
         model.eval()
