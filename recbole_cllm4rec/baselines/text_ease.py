@@ -66,7 +66,7 @@ class TextEASE(GeneralRecommender):
         kernel = text_kernel(self.options, words, sentences)
         self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options)
         asked = self.options.recency
-        self.recency = self._likeliest_recency(dataset, kernel) if asked == "auto" else asked
+        self.recency = self._likeliest_recency(dataset, kernel, config["show_progress"]) if asked == "auto" else asked
         if self.recency < 1:
             self.read(corpus.histories)
         self.other_parameter_name = ["interaction_matrix", "item_similarity"]  # what RecBole's checkpoints save
@@ -97,7 +97,7 @@ class TextEASE(GeneralRecommender):
         products = self.interaction_matrix[users].multiply(self.item_similarity[:, items].T)
         return torch.from_numpy(np.asarray(products.sum(axis=1)).ravel()).to(self.device)
 
-    def _likeliest_recency(self, dataset: Any, kernel: Matrix | float) -> float:
+    def _likeliest_recency(self, dataset: Any, kernel: Matrix | float, show_progress: bool) -> float:
         """By the latest items of some users and the item weights that are solved without these."""
         in_order = pd.unique(dataset.pairs()[0])  # of the rows: whose items are hidden must not go by internal ids
         hidden = hide(dataset.corpus().histories, self.n_items, latest=True, users=in_order)
@@ -108,7 +108,7 @@ class TextEASE(GeneralRecommender):
         def scores(recency: float) -> Tensor:
             return torch.from_numpy(hidden.shown.matrix(self.n_items, recency) @ B)
 
-        recency = likeliest(hidden, scores, RECENCIES).recency
+        recency = likeliest(hidden, scores, RECENCIES, show_progress).recency
         self.logger.info(f"the likeliest recency is {recency:g}")
         return recency
 

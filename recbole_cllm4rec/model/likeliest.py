@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
+from tqdm import tqdm
 
 from recbole_cllm4rec.corpus.text import Histories, IntArray
 
@@ -52,7 +53,9 @@ def hide(histories: Histories, n_items: int, latest: bool, users: IntArray | Non
     return Hidden(chosen, items, Histories(rows, np.concatenate([*shown, items[:0]]), len(chosen)))
 
 
-def likeliest(hidden: Hidden, scores: Callable[[float], Tensor], recencies: Sequence[float]) -> Likeliest:
+def likeliest(
+    hidden: Hidden, scores: Callable[[float], Tensor], recencies: Sequence[float], show_progress: bool
+) -> Likeliest:
     """Of softmax(γ s) finding the hidden items, with s [U, J] what ``scores`` gives of what is shown by a recency.
 
     Without anything hidden, 1 and the first of ``recencies``.
@@ -61,7 +64,8 @@ def likeliest(hidden: Hidden, scores: Callable[[float], Tensor], recencies: Sequ
         return Likeliest(1.0, recencies[0])
     at = torch.from_numpy(hidden.items)[:, None]
     losses: dict[Likeliest, float] = {}
-    for recency in recencies:
+    bar = tqdm(recencies, desc="try recencies", unit="recency", disable=not show_progress or len(recencies) == 1)
+    for recency in bar:
         s = scores(recency)
 
         def loss(log_strength: float, s: Tensor = s) -> float:

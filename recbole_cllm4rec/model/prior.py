@@ -67,9 +67,9 @@ class HistoryPrior:
         for solved, part in zip(self._weights, bar, strict=True):  # a second copy of all might have no room
             solved.copy_(torch.from_numpy(text_ease_weights(part, kernel, options)))
         self._training_weight, self._scoring_weight = weights
-        self.strength = self._likeliest(hide(histories, n_items, latest=False), (1.0,)).strength
+        self.strength = self._likeliest(hide(histories, n_items, latest=False), (1.0,), show_progress).strength
         if options.recency == "auto":
-            self.in_scoring = self._likeliest(hide(histories, n_items, latest=True), RECENCIES)
+            self.in_scoring = self._likeliest(hide(histories, n_items, latest=True), RECENCIES, show_progress)
         else:
             self.in_scoring = Likeliest(self.strength, options.recency)
 
@@ -86,8 +86,9 @@ class HistoryPrior:
         sums = self._of_histories(np.full(len(histories), FOLDS), known, self.in_scoring.recency)
         return sums * (self._scoring_weight * self.in_scoring.strength)
 
-    def _likeliest(self, hidden: Hidden, recencies: Sequence[float]) -> Likeliest:
-        return likeliest(hidden, partial(self._of_histories, hidden.users % FOLDS, hidden.shown), recencies)
+    def _likeliest(self, hidden: Hidden, recencies: Sequence[float], show_progress: bool) -> Likeliest:
+        scores = partial(self._of_histories, hidden.users % FOLDS, hidden.shown)
+        return likeliest(hidden, scores, recencies, show_progress)
 
     def _of_histories(self, folds: IntArray, histories: Histories, recency: float) -> Tensor:
         """Sums x B [B, J] of B ``histories``, each by the weights of one of the ``folds`` [B]."""

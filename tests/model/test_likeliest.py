@@ -43,7 +43,7 @@ def test_only_the_users_that_are_asked_and_no_more_than_enough():
 
 def test_nothing_hidden_tells_nothing():
     nobody = hide(HISTORIES, 5, latest=True, users=np.array([4]))
-    assert likeliest(nobody, lambda recency: pytest.fail("nothing to score"), RECENCIES) == Likeliest(1.0, 1.0)
+    assert likeliest(nobody, lambda recency: pytest.fail("nothing to score"), RECENCIES, False) == Likeliest(1.0, 1.0)
 
 
 def test_the_strength_by_hand():
@@ -52,7 +52,7 @@ def test_the_strength_by_hand():
     hidden = hide(histories, 2, latest=True)
     right = torch.tensor([[0.0, 0.1]]).repeat(8, 1)
     right[:2] = torch.tensor([0.1, 0.0])
-    found = likeliest(hidden, lambda recency: right, (1.0,))
+    found = likeliest(hidden, lambda recency: right, (1.0,), False)
     assert found.strength == pytest.approx(10 * np.log(3), rel=1e-3)
 
 
@@ -66,4 +66,4 @@ def test_the_recency_is_the_one_that_finds_most():
         table[:wrong] = torch.tensor([1.0, 0.0])
         return table
 
-    assert likeliest(hidden, scores, RECENCIES).recency == 0.4
+    assert likeliest(hidden, scores, RECENCIES, False).recency == 0.4
