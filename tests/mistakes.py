@@ -101,6 +101,7 @@ MISTAKES = {
         Mistake("a checkpoint folder that is a file", f"{POP} --checkpoint_dir=notes.txt", {"notes.txt": "mine"}),
         Mistake("a variant that a model has not", "--model=CLLM4Rec --dataset=shop --variant=LLM-CB"),
         Mistake("a span with its ends the wrong way round", "--model=CLLM4Rec --dataset=shop --mask_share=[0.6,0.1]"),
+        Mistake("latest items where nothing is in order", "--model=TextEASE --dataset=shop --recency=0.5"),
         Mistake("items read that may be recommended", f"{POP} --history_read=train+valid --history_mask=train"),
         Mistake("too little room for a document", "--model=CLLM4Rec --dataset=shop --backbone=scratch --max_length=8"),
         Mistake("a backbone folder without a model", "--model=CLLM4Rec --dataset=shop --backbone=dataset"),

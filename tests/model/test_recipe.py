@@ -11,6 +11,7 @@ from byhand import ByHand, apart, build, passes, scores, table
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model import prior
 from recbole_cllm4rec.model.cllm4rec import NOTHING, CLLM4Rec
+from recbole_cllm4rec.model.likeliest import RECENCIES
 from recbole_cllm4rec.model.view import SharedRows
 
 PAST_THE_STATE = {
@@ -82,6 +83,13 @@ class TestPastTheState:
         expected = items @ read + model.head.bias.detach().numpy() + offset
         model.eval()
         np.testing.assert_allclose(scores(model, 1)[0, 1:], expected[1:], rtol=1e-3, atol=1e-4)
+
+    def test_how_much_they_count_is_told_by_the_prior(self, name, request):
+        folder = request.getfixturevalue(name)
+        told = self.learnt(folder, recency="auto")
+        assert told.recency == told.prior.in_scoring.recency
+        assert told.recency in RECENCIES
+        assert self.learnt(folder, recency="auto", training_prior=0.0, scoring_prior=0.0).recency == 1
 
     def test_a_pooled_head_asks_the_language_model_nothing(self, name, request, monkeypatch):
         model = self.learnt(request.getfixturevalue(name), item_head="pooled")
