@@ -95,8 +95,8 @@ class CLLM4Rec(GeneralRecommender):
         sentences = encoded(self.corpus.item_texts, "items") if reads_sentences else None
         self.prior: HistoryPrior | None = None
         if options.has_prior:
-            texts, shown = (words, sentences), config["show_progress"]
-            self.prior = build_prior(options, self.corpus.histories, self.n_items, *texts, self.device, shown)
+            histories, progress = self.corpus.histories, config["show_progress"]
+            self.prior = build_prior(options, histories, self.n_items, words, sentences, self.device, progress)
         if options.token_init == "text" and sentences is not None:
             self.start_from_text(sentences, encoded(self.corpus.user_texts, "users"))
 

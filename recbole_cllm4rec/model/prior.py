@@ -42,8 +42,9 @@ class HistoryPrior:
     Weights solved from all of X have seen the very items that a question of training hides, and would be believed too
     much. So training reads weights of other users alone (cross-fitting), and prediction those of all. ``strength`` γ is
     the one by which softmax(γ x B) best finds an item hidden from each of some users: the maximum of its likelihood.
-    What is scored of data split by time comes after the history, so that there ``in_scoring`` is the strength and the
-    recency that best find the latest item. The weights w of training and of scoring are in their units.
+    What is scored of data split by time comes after the history, so that with ``recency: auto`` the strength and the
+    recency ``in_scoring`` are those that best find the latest item. The weights w of training and of scoring are in
+    their units.
     """
 
     def __init__(

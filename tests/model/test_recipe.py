@@ -11,7 +11,7 @@ from byhand import ByHand, apart, build, passes, scores, table
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model import prior
 from recbole_cllm4rec.model.cllm4rec import NOTHING, CLLM4Rec
-from recbole_cllm4rec.model.likeliest import RECENCIES
+from recbole_cllm4rec.model.likeliest import RECENCIES, Likeliest
 from recbole_cllm4rec.model.view import SharedRows
 
 PAST_THE_STATE = {
@@ -86,9 +86,13 @@ class TestPastTheState:
 
     def test_how_much_they_count_is_told_by_the_prior(self, name, request):
         folder = request.getfixturevalue(name)
-        told = self.learnt(folder, recency="auto")
-        assert told.recency == told.prior.in_scoring.recency
+        told, asked = self.learnt(folder, recency="auto"), self.learnt(folder, recency=0.5)
         assert told.recency in RECENCIES
+        told.load_state_dict(asked.state_dict())
+        told.prior.in_scoring = asked.prior.in_scoring  # of 0.5
+        torch.testing.assert_close(scores(told.eval(), 1), scores(asked.eval(), 1))
+        told.prior.in_scoring = Likeliest(asked.prior.in_scoring.strength, 1.0)
+        assert not torch.allclose(scores(told, 1)[0, 1:], scores(asked, 1)[0, 1:])
         assert self.learnt(folder, recency="auto", training_prior=0.0, scoring_prior=0.0).recency == 1
 
     def test_a_pooled_head_asks_the_language_model_nothing(self, name, request, monkeypatch):
