@@ -116,6 +116,7 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "backbone": _backbone(fitted.model, config),
         "weights": str(fitted.trainer.saved_model_file),
         "parameters": _parameters(fitted.model),
+        "inferred": getattr(fitted.model, "inferred", {}),
         "seconds": fitted.seconds,
         "peak_memory_gib": peak_memory(config["device"]),
         "device": str(config["device"]),

@@ -1,5 +1,6 @@
 """EASE that knows the text of the items: one closed form over interactions and text together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType, ModelType
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.load import load_backbone
@@ -64,9 +66,17 @@ class TextEASE(GeneralRecommender):
         sentences = None if self.backbone is None else sentence_rows(self.backbone, texts, "items", config)
         words = tfidf_rows(texts) if self.options.tfidf_weight else None
         kernel = text_kernel(self.options, words, sentences)
-        self.item_similarity = text_ease_weights(self.interaction_matrix, kernel, self.options)
-        asked = self.options.recency
-        self.recency = self._likeliest_recency(dataset, kernel, config["show_progress"]) if asked == "auto" else asked
+        asked, shown = self.options.recency, config["show_progress"]
+        solves = tqdm(total=1 + (asked == "auto"), desc="solve the item weights", unit="solve", disable=not shown)
+
+        def solve(X: csr_matrix) -> Matrix:
+            B = text_ease_weights(X, kernel, self.options)
+            solves.update()
+            return B
+
+        with solves:
+            self.item_similarity = solve(self.interaction_matrix)
+            self.recency = self._likeliest_recency(dataset, solve, shown) if asked == "auto" else asked
         if self.recency < 1:
             self.read(corpus.histories)
         self.other_parameter_name = ["interaction_matrix", "item_similarity"]  # what RecBole's checkpoints save
@@ -75,6 +85,11 @@ class TextEASE(GeneralRecommender):
     def backbone(self) -> Backbone | None:
         """What encoded the sentences, if anything did."""
         return self._backbone[0]
+
+    @property
+    def inferred(self) -> dict[str, float]:
+        """What the training part told, for the result: the recency."""
+        return {"recency": self.recency} if self.options.recency == "auto" else {}
 
     def read(self, histories: Histories) -> None:
         """Score users by ``histories`` from now on; without this, by those of training."""
@@ -97,13 +112,13 @@ class TextEASE(GeneralRecommender):
         products = self.interaction_matrix[users].multiply(self.item_similarity[:, items].T)
         return torch.from_numpy(np.asarray(products.sum(axis=1)).ravel()).to(self.device)
 
-    def _likeliest_recency(self, dataset: Any, kernel: Matrix | float, show_progress: bool) -> float:
+    def _likeliest_recency(self, dataset: Any, solve: Callable[[csr_matrix], Matrix], show_progress: bool) -> float:
         """By the latest items of some users and the item weights that are solved without these."""
         in_order = pd.unique(dataset.pairs()[0])  # of the rows: whose items are hidden must not go by internal ids
         hidden = hide(dataset.corpus().histories, self.n_items, latest=True, users=in_order)
         X = self.interaction_matrix.tolil()
         X[hidden.users, hidden.items] = 0
-        B = text_ease_weights(X.tocsr(), kernel, self.options)
+        B = solve(X.tocsr())
 
         def scores(recency: float) -> Tensor:
             return torch.from_numpy(hidden.shown.matrix(self.n_items, recency) @ B)

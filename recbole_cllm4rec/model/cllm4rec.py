@@ -299,6 +299,11 @@ class CLLM4Rec(GeneralRecommender):
             return self.prior.in_scoring.recency
         return 1.0 if self.options.recency == "auto" else self.options.recency
 
+    @property
+    def inferred(self) -> dict[str, float]:
+        """What the training part told of the prior, for the result."""
+        return {} if self.prior is None else self.prior.inferred
+
     def _with_prior(self, logits: Tensor, users: IntArray) -> Tensor:
         if self.prior is None:
             return logits

@@ -74,6 +74,12 @@ class HistoryPrior:
         else:
             self.in_scoring = Likeliest(self.strength, options.recency)
 
+    @property
+    def inferred(self) -> dict[str, float]:
+        """What the training part told, for the result."""
+        strength, recency = self.in_scoring
+        return {"strength in training": self.strength, "strength in scoring": strength, "recency": recency}
+
     def offsets(self, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
         """Offsets w γ x B [B, J] of B questions of ``users`` [B]; ``items[s]`` is shown in question ``rows[s]``, and
         ``rows`` [S] ascend.

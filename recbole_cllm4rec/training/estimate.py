@@ -2,7 +2,9 @@
 
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_cllm4rec.corpus.batching import POOL
+from recbole_cllm4rec.corpus.batching import POOL, Batch
 from recbole_cllm4rec.training.stages import Pass, Stage
 
 
@@ -31,9 +33,9 @@ class Estimate:
 
 
 def estimate(stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: int, seed: int) -> Estimate:
-    """Run the largest of some batches of every pass, without a step, and scale its time by the tokens of an epoch.
+    """Take steps at a rate of 0 on the shortest and the longest of some batches of every pass, and fill in the others.
 
-    Weights, gradients and the random streams of training are left as they were.
+    Weights, gradients, optimisers and the random streams of training are left as they were.
     """
     rng = np.random.default_rng([seed, len(stages)])
     minutes: dict[str, float] = {}
@@ -49,19 +51,42 @@ def estimate(stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: in
 
 
 def _epoch_seconds(current: Pass, device: torch.device, rng: np.random.Generator) -> float:
-    batch = max(islice(current.batches(rng), POOL), key=lambda batch: batch.ids.numel())
-    current.backward(batch, device)  # a first run pays for what later ones find ready
-    start = perf_counter()
-    current.backward(batch, device)
-    seconds = perf_counter() - start
+    batches = sorted(islice(current.batches(rng), POOL), key=_tokens)
+    ends = batches[0], batches[-1]
+    with _standing_still(current.optimisers):
+        seconds = [_step_seconds(current, batch, device) for batch in ends]
+    # Of a step, a part is the same whatever its documents, and the rest goes by tokens.
+    of_each = np.interp([_tokens(batch) for batch in batches], [_tokens(batch) for batch in ends], seconds)
+    return float(of_each.sum()) * len(current) / sum(len(batch) for batch in batches)
+
+
+def _tokens(batch: Batch) -> int:
+    return batch.ids.numel()
+
+
+def _step_seconds(current: Pass, batch: Batch, device: torch.device) -> float:
+    seconds = 0.0
+    for _ in range(2):  # the first pays for what the second finds ready
+        start = perf_counter()
+        current.zero_grad()
+        current.backward(batch, device)
+        current.step()
+        _wait(device)
+        seconds = perf_counter() - start
     current.zero_grad()
-    # A batch holds documents of one length; what an epoch costs goes by tokens.
-    sample = [
-        current.lay_out(current.documents.draw(int(i), rng), rng)
-        for i in rng.integers(len(current.documents), size=200)
-    ]
-    tokens = float(np.mean([len(layout.ids) for layout in sample])) * len(current)
-    return seconds * tokens / batch.ids.numel()
+    return seconds
+
+
+@contextmanager
+def _standing_still(optimisers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
+    """Steps move nothing, and what the optimisers noted of them is gone afterwards."""
+    before = [deepcopy(optimiser.state_dict()) for optimiser in optimisers]
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = 0.0
+    yield
+    for optimiser, state in zip(optimisers, before, strict=True):
+        optimiser.load_state_dict(state)
 
 
 def _validation_seconds(model: Any, valid_data: Any) -> float:

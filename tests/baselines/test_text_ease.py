@@ -160,8 +160,10 @@ class TestTheModel:
         taken[users, items] = 1
         corpus = SimpleNamespace(item_texts=TEXTS, histories=Histories(users, items, len(taken)))
         latest = build(corpus=corpus, taken=taken, recency="auto")
-        assert latest.recency == 0.1
-        np.testing.assert_allclose(scores(latest, 1), scores(build(corpus=corpus, taken=taken, recency=0.1), 1))
+        assert latest.inferred == {"recency": 0.1}
+        asked = build(corpus=corpus, taken=taken, recency=0.1)
+        assert asked.inferred == {}  # the configuration has it
+        np.testing.assert_allclose(scores(latest, 1), scores(asked, 1))
         assert (
             build(recency="auto", corpus=toy.CORPUS, taken=np.zeros((4, 6), dtype=np.float32)).recency == 1
         )  # no rows

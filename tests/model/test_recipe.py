@@ -88,12 +88,16 @@ class TestPastTheState:
         folder = request.getfixturevalue(name)
         told, asked = self.learnt(folder, recency="auto"), self.learnt(folder, recency=0.5)
         assert told.recency in RECENCIES
+        strength, recency = told.prior.in_scoring
+        by_any = told.prior.strength
+        assert told.inferred == {"strength in training": by_any, "strength in scoring": strength, "recency": recency}
         told.load_state_dict(asked.state_dict())
         told.prior.in_scoring = asked.prior.in_scoring  # of 0.5
         torch.testing.assert_close(scores(told.eval(), 1), scores(asked.eval(), 1))
         told.prior.in_scoring = Likeliest(asked.prior.in_scoring.strength, 1.0)
         assert not torch.allclose(scores(told, 1)[0, 1:], scores(asked, 1)[0, 1:])
-        assert self.learnt(folder, recency="auto", training_prior=0.0, scoring_prior=0.0).recency == 1
+        without = self.learnt(folder, recency="auto", training_prior=0.0, scoring_prior=0.0)
+        assert (without.recency, without.inferred) == (1, {})
 
     def test_a_pooled_head_asks_the_language_model_nothing(self, name, request, monkeypatch):
         model = self.learnt(request.getfixturevalue(name), item_head="pooled")

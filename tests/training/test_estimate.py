@@ -1,6 +1,6 @@
 """The estimate before training: what it says, and that it leaves no trace."""
 
-from itertools import count
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +11,7 @@ from recbole.data.interaction import Interaction
 from torch.utils.data import DataLoader
 
 from recbole_cllm4rec.backbone.base import Layout
+from recbole_cllm4rec.corpus.batching import Batch
 from recbole_cllm4rec.corpus.documents import Document, Texts
 from recbole_cllm4rec.training import estimate as module
 from recbole_cllm4rec.training.estimate import Estimate, estimate
@@ -30,19 +31,30 @@ class Valid(DataLoader):
         return (Interaction({"user": torch.stack(users)}),)
 
 
-@pytest.mark.parametrize("changes", [{}, {"train_backbone": True}])
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    seconds = 0.0
+
+    def go(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.mark.parametrize("changes", [{}, {"train_backbone": True}, {"learner": "sparse_adam"}])
 def test_no_trace_is_left(checkpoint, changes):
     config = toy.options(checkpoint, **changes)
     model = toy.build(config)
     stages = toy.stages(config, model)
     weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimisers = [optimiser for stage in stages for optimiser in stage.optimisers]
+    states = [deepcopy(optimiser.state_dict()) for optimiser in optimisers]
     before = torch.get_rng_state()
     found = estimate(stages, model, Valid(), eval_step=1, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, weights[name])
         assert parameter.grad is None or not parameter.grad.any()
-    assert all(not optimiser.state for stage in stages for current in stage.passes for optimiser in current.optimisers)
+    assert [optimiser.state_dict() for optimiser in optimisers] == states  # empty, and the rates
     assert list(found.minutes) == ["content", "pretraining", "finetuning", "validation"]
     assert all(minutes > 0 for minutes in found.minutes.values())
     assert 0 < found.memory < 64
@@ -61,33 +73,38 @@ def test_the_message_is_one_line():
     )
 
 
-def test_time_goes_by_tokens_epochs_and_validations(monkeypatch):
+def test_time_goes_by_steps_tokens_epochs_and_validations(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "perf_counter", lambda: clock.seconds)
     model = SimpleNamespace(
         device=torch.device("cpu"),
         eval=lambda: None,
-        full_sort_predict=lambda users: None,
+        full_sort_predict=lambda users: clock.go(6),
         corpus=toy.CORPUS,
         history_prompt=SimpleNamespace(longest=2),
         USER_ID="user",
         sampling=torch.Generator(),
     )
-    clock = count(step=6)  # a reading every six seconds
-    monkeypatch.setattr(module, "perf_counter", lambda: next(clock))
     weight = torch.nn.Parameter(torch.ones(1))
-    texts = Texts([Document(np.arange(4), np.array([], dtype=int))] * 10)
+
+    def loss(batch: Batch) -> torch.Tensor:
+        clock.go(3 + 2 * batch.ids.numel())  # what every step costs, and every token
+        return weight.sum()
+
+    texts = Texts([Document(np.arange(n), np.array([], dtype=int)) for n in [4] * 5 + [5] * 5 + [8] * 5])
     current = Pass(
         "numbers",
         texts,
         lay_out=lambda document, rng: Layout(document.prompt, np.array([0]), document.main),
-        loss=lambda batch: weight.sum(),
-        optimisers=[torch.optim.SGD([weight])],
+        loss=loss,
+        optimisers=[torch.optim.SGD([weight], lr=1.0)],
         n_words=9,
         batch_size=5,
         max_tokens=99,
     )
     stage = Stage("counting", 10, [current, current], "step", validates=True)
     found = estimate([stage], model, Valid(), eval_step=4, seed=1)
-    # 6 s for a batch of 5 · 4 tokens, two of them a pass, two passes an epoch. 6 s for users 1 and 2, who have 3 + 2
-    # and 2 + 2 of 12 tokens; epochs 4, 8 and 10 validate.
-    assert found.minutes == {"counting": 10 * 2 * 2 * 6 / 60, "validation": 3 * 6 * 12 / 9 / 60}
+    epoch = 3 * 3 + 2 * 5 * (4 + 5 + 8)  # three steps a pass
+    # 6 s for users 1 and 2, who have 3 + 2 and 2 + 2 of 12 tokens; epochs 4, 8 and 10 validate.
+    assert found.minutes == pytest.approx({"counting": 10 * 2 * epoch / 60, "validation": 3 * 6 * 12 / 9 / 60})
     assert weight.grad is None
