@@ -112,7 +112,12 @@ class StagedTrainer(FullSortEvaluation):
         start = perf_counter() - self.timings.get(stage.name, 0.0) - self._at.seconds
         done = self._at.epoch * len(stage)
         bar = tqdm(
-            total=stage.epochs * len(stage), initial=done, desc=stage.name, unit="doc", disable=not asked.show_progress
+            total=stage.epochs * len(stage),
+            initial=done,
+            desc=stage.name,
+            unit="doc",
+            smoothing=0,  # the time left goes by the whole stage: after a validation, recent documents are hours apart
+            disable=not asked.show_progress,
         )
         stop = False
         while self._at.epoch < stage.epochs and not stop:
