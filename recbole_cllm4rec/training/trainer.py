@@ -116,7 +116,7 @@ class StagedTrainer(FullSortEvaluation):
             initial=done,
             desc=stage.name,
             unit="doc",
-            smoothing=0,  # the time left goes by the whole stage: after a validation, recent documents are hours apart
+            smoothing=0,  # by the whole stage: two documents with a validation between them would make it hours
             disable=not asked.show_progress,
         )
         stop = False
