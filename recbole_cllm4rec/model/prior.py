@@ -69,16 +69,12 @@ class HistoryPrior:
             solved.copy_(torch.from_numpy(text_ease_weights(part, kernel, options)))
         self._training_weight, self._scoring_weight = weights
         self.strength = self._likeliest(hide(histories, n_items, latest=False), (1.0,), show_progress).strength
+        self.inferred = {"strength": self.strength}  # what the training part told, for the result
         if options.recency == "auto":
             self.in_scoring = self._likeliest(hide(histories, n_items, latest=True), RECENCIES, show_progress)
+            self.inferred |= {"strength in scoring": self.in_scoring.strength, "recency": self.in_scoring.recency}
         else:
             self.in_scoring = Likeliest(self.strength, options.recency)
-
-    @property
-    def inferred(self) -> dict[str, float]:
-        """What the training part told, for the result."""
-        strength, recency = self.in_scoring
-        return {"strength in training": self.strength, "strength in scoring": strength, "recency": recency}
 
     def offsets(self, users: Tensor, rows: Tensor, items: Tensor) -> Tensor:
         """Offsets w γ x B [B, J] of B questions of ``users`` [B]; ``items[s]`` is shown in question ``rows[s]``, and

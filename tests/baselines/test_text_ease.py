@@ -164,9 +164,8 @@ class TestTheModel:
         asked = build(corpus=corpus, taken=taken, recency=0.1)
         assert asked.inferred == {}  # the configuration has it
         np.testing.assert_allclose(scores(latest, 1), scores(asked, 1))
-        assert (
-            build(recency="auto", corpus=toy.CORPUS, taken=np.zeros((4, 6), dtype=np.float32)).recency == 1
-        )  # no rows
+        nothing_taken = np.zeros((4, 6), dtype=np.float32)
+        assert build(recency="auto", corpus=toy.CORPUS, taken=nothing_taken).recency == 1
 
     def test_the_padding_item_is_never_recommended(self):
         assert (scores(build(tfidf_weight=10), 0, 1, 4)[:, 0] == -np.inf).all()
