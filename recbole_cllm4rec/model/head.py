@@ -31,7 +31,7 @@ class PooledHead(nn.Module):
         """Read B questions [B, K] in ``states`` h [B, K], if any, ``users`` z_u [B, K] and ``items`` z_j [S, K].
 
         Token ``items[s]`` is shown in question ``rows[s]``. With ``weights`` v [S] the pool is
-        Σ_j v_j a_j z_j / √Σ_j v_j², and the user token, which was learnt from old and new items alike, counts by the
+        Σ_j v_j a_j z_j / √Σ_j v_j², and the state and the user token, which tell nothing of old and new, count by the
         mean of the v_j.
         """
         alpha, beta = self.log_gains.exp()
@@ -40,8 +40,8 @@ class PooledHead(nn.Module):
         squares, grown = counts, (counts + 1) / (counts + 1 + self.user_shrink)
         if weights is not None:
             sums, squares = (users.new_zeros(len(users)).index_add(0, rows, v) for v in (weights, weights.square()))
-            shares = shares * weights
-            grown = torch.where(counts > 0, grown * sums / counts, grown)
+            shares, mean = shares * weights, torch.where(counts > 0, sums / counts, 1)
+            grown, alpha = grown * mean, (alpha * mean)[:, None]
         pooled = torch.zeros_like(users).index_add(0, rows, items * shares[:, None])
         read = beta * pooled / squares.clamp(min=1).sqrt()[:, None]
         read = read + users * grown[:, None]

@@ -34,12 +34,19 @@ def test_without_a_state(head):
     torch.testing.assert_close(head(None, USERS, ROWS, ITEMS), torch.tensor(expected))
 
 
-def test_items_may_have_weights_and_the_user_counts_by_their_mean(head):
-    read = head(None, USERS, ROWS, ITEMS, torch.tensor([0.75, 1.0]))
-    length = 1.25  # √(0.75² + 1²)
-    expected = [[3 * 0.75 / length + 0.875 * 0.5, 3 * 2 / length], [0.0, 0.25]]
-    torch.testing.assert_close(read, torch.tensor(expected))
-    torch.testing.assert_close(head(None, USERS, ROWS, ITEMS, torch.ones(2)), head(None, USERS, ROWS, ITEMS))
+def test_items_may_have_weights_and_the_user_and_the_state_count_by_their_mean(head):
+    weights, length = torch.tensor([0.75, 1.0]), 1.25  # √(0.75² + 1²)
+    expected = torch.tensor([[3 * 0.75 / length + 0.875 * 0.5, 3 * 2 / length], [0.0, 0.25]])
+    torch.testing.assert_close(head(None, USERS, ROWS, ITEMS, weights), expected)
+    states = torch.tensor([[3.0, 4.0], [0.0, 5.0]])
+    read = head(states, USERS, ROWS, ITEMS, weights) - expected
+    torch.testing.assert_close(read, torch.tensor([[0.875 * 2 * 0.6, 0.875 * 2 * 0.8], [0.0, 2.0]]))
+
+
+def test_weights_of_one_change_nothing(head):
+    states = torch.tensor([[3.0, 4.0], [0.0, 5.0]])
+    for of in (None, states):
+        torch.testing.assert_close(head(of, USERS, ROWS, ITEMS, torch.ones(2)), head(of, USERS, ROWS, ITEMS))
 
 
 def test_attention_starts_evenly(head):
