@@ -1,196 +1,33 @@
 """What else the recipe could have: ``python -m benchmarks.leads``.
 
 Every lead changes one thing of the recipe, is trained with one seed and judged on the validation part; nothing is
-tested. What is there already of the same configuration is not trained again.
+tested. What is there already of the same configuration is not trained again. A lead that changes the prediction alone
+is judged with the weights of a finished run of the recipe.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
+from recbole.utils import init_seed
 from tabulate import tabulate
-from torch import Tensor, nn
 from tqdm import tqdm
 
-from recbole_cllm4rec.checkpoint.weights import set_trained, trained
+from benchmarks import changes
+from recbole_cllm4rec.checkpoint.resume import finished
+from recbole_cllm4rec.checkpoint.weights import load_weights
 from recbole_cllm4rec.compat import fresh_logger
-from recbole_cllm4rec.corpus.batching import Batch
-from recbole_cllm4rec.corpus.documents import Document
-from recbole_cllm4rec.corpus.text import IntArray
+from recbole_cllm4rec.config import Config
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import configure, fit
-from recbole_cllm4rec.model.cllm4rec import NOTHING, CLLM4Rec
-from recbole_cllm4rec.model.head import PooledHead
-from recbole_cllm4rec.model.losses import mutual_regularisation
-from recbole_cllm4rec.model.view import Rows
-from recbole_cllm4rec.training.stages import Pass
+from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
+from recbole_cllm4rec.protocol.split import split
+from recbole_cllm4rec.registry import Entry
+from recbole_cllm4rec.report.rows import read_result
 from recbole_cllm4rec.training.trainer import StagedTrainer
-
-DROPPED = 0.2
-"""Share of the items shown that are left out of the pool at a step."""
-DECAY = 0.998
-"""Of the running mean of the weights, over some three epochs of amazon-beauty."""
-SHARPNESS = 0.07
-"""Temperature of the contrastive alignment, as CLIP's starts (Radford et al., ICML 2021)."""
-ORDERS = 4
-"""Orders of a history whose states are averaged."""
-
-
-class NoUserHead(PooledHead):
-    """The user token does not count."""
-
-    def forward(
-        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
-    ) -> Tensor:
-        """As :class:`PooledHead`."""
-        return super().forward(states, torch.zeros_like(users), rows, items, weights)
-
-
-class DroppingHead(PooledHead):
-    """In training an item shown is left out of the pool with probability ``DROPPED``."""
-
-    def forward(
-        self, states: Tensor | None, users: Tensor, rows: Tensor, items: Tensor, weights: Tensor | None = None
-    ) -> Tensor:
-        """As :class:`PooledHead`."""
-        if self.training:
-            kept = torch.rand(len(rows), device=rows.device) >= DROPPED
-            rows, items = rows[kept], items[kept]
-        return super().forward(states, users, rows, items, weights)
-
-
-def with_head(make: Callable[[int, int, bool, float], PooledHead]) -> type[CLLM4Rec]:
-    """The model with another head, made of what :class:`PooledHead` is."""
-
-    class WithHead(CLLM4Rec):
-        def __init__(self, config: Any, dataset: Any):
-            super().__init__(config, dataset)
-            of = self.options.pool_attention, self.options.user_shrink
-            self.head = make(self.n_items, self.backbone.hidden_size, *of).to(self.device)
-
-    return WithHead
-
-
-def without(name: str) -> type[CLLM4Rec]:
-    """The model whose head does not learn its parameter ``name``."""
-
-    def make(n_items: int, hidden_size: int, attends: bool, user_shrink: float) -> PooledHead:
-        head = PooledHead(n_items, hidden_size, attends, user_shrink)
-        getattr(head, name).requires_grad_(False)
-        return head
-
-    return with_head(make)
-
-
-class FromText(CLLM4Rec):
-    """Keeps the tokens as they start, from the texts."""
-
-    def __init__(self, config: Any, dataset: Any):
-        super().__init__(config, dataset)
-        start = self.collaborative.rows()
-        self.start = Rows(start.users.detach().clone(), start.items.detach().clone(), False, False)
-
-    def _tokens(self, batch: Batch) -> Tensor:
-        return batch.entities - self.vocabulary.n_words
-
-
-def near_text(weight: float) -> type[CLLM4Rec]:
-    """z_l = z_c + r with z_c the encoded text, and ``weight`` / 2 ‖r‖² as the mutual regularisation has it."""
-
-    class NearText(FromText):
-        def recommendation_loss(self, batch: Batch) -> Tensor:
-            tokens = self._tokens(batch)
-            penalty = mutual_regularisation(self.collaborative.rows().at(tokens), self.start.at(tokens))
-            return super().recommendation_loss(batch) + weight * penalty / batch.whole[0]
-
-    return NearText
-
-
-def aligned(weight: float) -> type[CLLM4Rec]:
-    """An item's token is to be told from those of the batch by its text (InfoNCE, van den Oord et al., 2018)."""
-
-    class Aligned(FromText):
-        def recommendation_loss(self, batch: Batch) -> Tensor:
-            loss = super().recommendation_loss(batch)
-            tokens = self._tokens(batch).unique()
-            items = tokens[tokens >= self.corpus.n_users]
-            if not len(items):
-                return loss
-            own, text = (nn.functional.normalize(rows.at(items)) for rows in (self.collaborative.rows(), self.start))
-            right = torch.arange(len(items), device=items.device)
-            told = nn.functional.cross_entropy(own @ text.T / SHARPNESS, right, reduction="sum")
-            return loss + weight * told / batch.whole[0]
-
-    return Aligned
-
-
-def distilled(weight: float) -> type[CLLM4Rec]:
-    """Scores without the prior are to be like the prior's own, at its likeliest strength (Hinton et al., 2015)."""
-
-    class Distilled(CLLM4Rec):
-        def recommendation_loss(self, batch: Batch) -> Tensor:
-            assert self.prior is not None
-            offsets = self.prior.offsets(self._users(batch), *self._shown(batch))
-            teacher = torch.softmax(offsets[:, 1:] / self.options.training_prior, dim=1)
-            states = self.question_states(batch, self.collaborative.rows())
-            student = torch.log_softmax(self.item_logits(states)[:, 1:], dim=1)
-            return super().recommendation_loss(batch) - weight * (teacher * student).sum() / batch.whole[0]
-
-    return Distilled
-
-
-class SeveralOrders(CLLM4Rec):
-    """A user is scored by the mean of the states of ``ORDERS`` orders of the history."""
-
-    def user_states(self, users: IntArray) -> Tensor:
-        """As :class:`CLLM4Rec`."""
-        self._orders = np.random.default_rng(0)
-        states = [super(SeveralOrders, self).user_states(users) for _ in range(ORDERS)]
-        return torch.stack(states).mean(dim=0)
-
-    def prediction(self, user: int) -> Document:
-        """As :class:`CLLM4Rec`, in an order drawn anew."""
-        history = self._orders.permutation(self.histories[user])
-        return Document(self.history_prompt.question(user, history[-self.history_room :]), NOTHING)
-
-
-class MovedUser(CLLM4Rec):
-    """User tokens learn by the state of the language model too."""
-
-    def heard(self, own: Rows) -> Rows:
-        """As they are."""
-        return own
-
-
-class UnheardUser(CLLM4Rec):
-    """The language model reads nothing in place of the user token."""
-
-    def heard(self, own: Rows) -> Rows:
-        """Zeros for users."""
-        return own._replace(users=torch.zeros_like(own.users))
-
-
-class AveragingTrainer(StagedTrainer):
-    """Validates and keeps the running mean of the weights."""
-
-    def _step(self, current: Pass, batch: Any) -> float:
-        loss = super()._step(current, batch)
-        now = trained(self.model)
-        if not hasattr(self, "mean"):
-            self.mean = {name: weights.clone() for name, weights in now.items()}
-        for name, weights in now.items():
-            self.mean[name].lerp_(weights, 1 - DECAY)
-        return loss
-
-    def _validate(self, *of: Any) -> bool:
-        kept = {name: weights.clone() for name, weights in trained(self.model).items()}
-        set_trained(self.model, self.mean)
-        stop = super()._validate(*of)
-        set_trained(self.model, kept)
-        return stop
 
 
 class Lead(NamedTuple):
@@ -200,30 +37,32 @@ class Lead(NamedTuple):
     options: dict[str, Any]
     model: type[CLLM4Rec] = CLLM4Rec
     trainer: type[StagedTrainer] = StagedTrainer
+    at_prediction: bool = False
 
 
 POOLED: dict[str, Any] = {"variant": "pooled", "pool_attention": False, "user_shrink": 0.0}
 """What the leads are changes of: ``pooled`` before two of them, ``attention`` and ``growing-user``, were taken."""
+DEFAULT: dict[str, Any] = {"variant": "recommended"}
 LEADS = {
     "pooled": Lead("as it was", POOLED),
     "random-start": Lead("tokens start at random", {**POOLED, "token_init": "random"}),
-    "residual-0.01": Lead("residual to the text, weight 0.01", POOLED, near_text(0.01)),
-    "residual-1": Lead("residual to the text, weight 1", POOLED, near_text(1.0)),
+    "residual-0.01": Lead("residual to the text, weight 0.01", POOLED, changes.near_text(0.01)),
+    "residual-1": Lead("residual to the text, weight 1", POOLED, changes.near_text(1.0)),
     "attention": Lead("items pooled by attention", {**POOLED, "pool_attention": True}),
-    "fixed-gains": Lead("gains, the head's temperatures, not learnt", POOLED, without("log_gains")),
-    "no-bias": Lead("no item biases", POOLED, without("bias")),
+    "fixed-gains": Lead("gains, the head's temperatures, not learnt", POOLED, changes.without("log_gains")),
+    "no-bias": Lead("no item biases", POOLED, changes.without("bias")),
     "mask-0.2": Lead("a fifth masked, always", {**POOLED, "mask_share": 0.2}),
-    "dropped-items": Lead("items shown left out at random", POOLED, with_head(DroppingHead)),
-    "no-user": Lead("no user token", POOLED, with_head(NoUserHead)),
+    "dropped-items": Lead("items shown left out at random", POOLED, changes.with_head(changes.DroppingHead)),
+    "no-user": Lead("no user token", POOLED, changes.with_head(changes.NoUserHead)),
     "growing-user": Lead("user token by (n + 1) / (n + 6)", {**POOLED, "user_shrink": 5.0}),
     "both": Lead("both attention and growing-user", {"variant": "pooled"}),
-    "averaged": Lead("running mean of the weights", POOLED, trainer=AveragingTrainer),
-    "moved-user": Lead("the default, user tokens learn by the state too", {"variant": "recommended"}, MovedUser),
-    "unheard-user": Lead("the default, the state reads no user token", {"variant": "recommended"}, UnheardUser),
+    "averaged": Lead("running mean of the weights", POOLED, trainer=changes.AveragingTrainer),
+    "moved-user": Lead("the default, user tokens learn by the state too", DEFAULT, changes.MovedUser),
+    "unheard-user": Lead("the default, the state reads no user token", DEFAULT, changes.UnheardUser),
     "content": Lead("content LLM on texts, λ_c 0.01", {**POOLED, "content_view": True}),
-    "aligned": Lead("tokens told by their texts, contrastively, weight 0.1", POOLED, aligned(0.1)),
-    "distilled": Lead("scores without the prior like the prior's", POOLED, distilled(1.0)),
-    "orders": Lead("the default, four orders averaged", {"variant": "recommended"}, SeveralOrders),
+    "aligned": Lead("tokens told by their texts, contrastively, weight 0.1", POOLED, changes.aligned(0.1)),
+    "distilled": Lead("scores without the prior like the prior's", POOLED, changes.distilled(1.0)),
+    "orders": Lead("the default, four orders averaged", DEFAULT, changes.SeveralOrders, at_prediction=True),
 }
 
 
@@ -234,9 +73,39 @@ def judge(name: str, dataset: str, overrides: dict[str, Any], there: dict[str, A
     if there is not None and there["config_hash"] == config.digest():
         return there
     fresh_logger(config)
-    fitted = fit(entry._replace(model=lead.model, trainer=lead.trainer), config)
-    record = {"change": lead.change, "config_hash": config.digest(), "seed": config["seed"], "valid": fitted.valid}
-    return {**record, "score": fitted.trainer.best_valid_score, "training seconds": fitted.seconds["training"]}
+    entry = entry._replace(model=lead.model, trainer=lead.trainer)
+    found = at_prediction(entry, config) if lead.at_prediction else after_training(entry, config)
+    return {"change": lead.change, "config_hash": config.digest(), "seed": config["seed"], **found}
+
+
+def after_training(entry: Entry, config: Config) -> dict[str, Any]:
+    """The best validation figures of a training, whose checkpoints nobody else is to go on from."""
+    with TemporaryDirectory() as scratch:
+        config["checkpoint_dir"] = scratch
+        fitted = fit(entry, config)
+    best, seconds = fitted.trainer.best_valid_score, fitted.seconds["training"]
+    return {"valid": fitted.valid, "score": best, "training seconds": seconds}
+
+
+def at_prediction(entry: Entry, config: Config) -> dict[str, Any]:
+    """The validation figures with the weights of the finished run of this configuration; ``without`` are the run's.
+
+    Raises :class:`UserError` where there is none.
+    """
+    path = finished(config, True)
+    weights = Path(read_result(path)["weights"]) if path else None
+    if path is None or weights is None or not weights.is_file():
+        asked = f"--model=CLLM4Rec --dataset={config['dataset']} --seed={config['seed']}"
+        raise UserError(f"the weights of the recipe are not there: train them, python run_recbole.py {asked}")
+    parts = split(config, entry.dataset(config))
+    init_seed(config["seed"], config["reproducibility"])
+    model = entry.model(config, parts.train._dataset).to(config["device"])
+    load_weights(weights, model)
+    trainer: Any = entry.trainer(config, model)
+    valid = trainer.evaluate(parts.valid, load_best_model=False, show_progress=config["show_progress"])
+    without = read_result(path)["valid"]
+    score = float(valid[config["valid_metric"].lower()])
+    return {"valid": {name: float(figure) for name, figure in valid.items()}, "score": score, "without": without}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -256,7 +125,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     for name in tqdm(names, unit="lead"):
         row = name if args.seed == parser.get_default("seed") else f"{name}@{args.seed}"
-        found[row] = judge(name, args.dataset, {"seed": args.seed}, found.get(row))
+        try:
+            found[row] = judge(name, args.dataset, {"seed": args.seed}, found.get(row))
+        except UserError as error:
+            parser.error(str(error))
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     rows = [[name, lead["change"], lead["score"]] for name, lead in found.items()]
