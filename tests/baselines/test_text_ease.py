@@ -167,6 +167,12 @@ class TestTheModel:
         nothing_taken = np.zeros((4, 6), dtype=np.float32)
         assert build(recency="auto", corpus=toy.CORPUS, taken=nothing_taken).recency == 1
 
+    def test_it_shows_how_far_it_is(self, capsys):
+        build(recency="auto", corpus=toy.CORPUS, taken=np.zeros((4, 6), dtype=np.float32), show_progress=True)
+        assert "solve the item weights: 100%" in capsys.readouterr().err
+        build()
+        assert not capsys.readouterr().err
+
     def test_the_padding_item_is_never_recommended(self):
         assert (scores(build(tfidf_weight=10), 0, 1, 4)[:, 0] == -np.inf).all()
 
