@@ -90,22 +90,28 @@ def after_training(entry: Entry, config: Config) -> dict[str, Any]:
 def at_prediction(entry: Entry, config: Config) -> dict[str, Any]:
     """The validation figures with the weights of the finished run of this configuration; ``without`` are the run's.
 
-    Raises :class:`UserError` where there is none.
+    Raises :class:`UserError` where there is none, and for one of another split.
     """
     path = finished(config, True)
-    weights = Path(read_result(path)["weights"]) if path else None
-    if path is None or weights is None or not weights.is_file():
+    result = read_result(path) if path else {}
+    weights = Path(result.get("weights") or "")
+    if not weights.is_file():
         asked = f"--model=CLLM4Rec --dataset={config['dataset']} --seed={config['seed']}"
         raise UserError(f"the weights of the recipe are not there: train them, python run_recbole.py {asked}")
     parts = split(config, entry.dataset(config))
+    if parts.fingerprints != result["split"]:
+        raise UserError(f"{path} is of another split, as the data has changed: delete it, and train anew")
     init_seed(config["seed"], config["reproducibility"])
     model = entry.model(config, parts.train._dataset).to(config["device"])
     load_weights(weights, model)
     trainer: Any = entry.trainer(config, model)
     valid = trainer.evaluate(parts.valid, load_best_model=False, show_progress=config["show_progress"])
-    without = read_result(path)["valid"]
     score = float(valid[config["valid_metric"].lower()])
-    return {"valid": {name: float(figure) for name, figure in valid.items()}, "score": score, "without": without}
+    return {
+        "valid": {name: float(figure) for name, figure in valid.items()},
+        "score": score,
+        "without": result["valid"],
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:

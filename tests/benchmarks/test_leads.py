@@ -54,6 +54,19 @@ def test_what_changes_the_prediction_alone_is_judged_with_the_weights_of_the_run
     assert judge("orders", "shop", asked, None)["without"] == found["without"]
 
 
+def test_what_changes_the_prediction_alone_is_judged_on_the_split_of_the_run(asked):
+    entry, config = configure("CLLM4Rec", "shop", overrides=asked)
+    path = Path("results/shop/CLLM4Rec-2020.json")
+    whole = path.read_text()
+    result = json.loads(whole)
+    path.write_text(json.dumps({**result, "split": {**result["split"], "train": result["split"]["test"]}}))
+    try:
+        with pytest.raises(UserError, match=r"CLLM4Rec-2020\.json is of another split"):
+            leads.at_prediction(entry, config)
+    finally:
+        path.write_text(whole)
+
+
 def test_what_changes_the_prediction_alone_needs_the_weights_of_the_run(asked, capsys):
     with pytest.raises(UserError, match="the weights of the recipe are not there: train them, python run_"):
         judge("orders", "shop", {**asked, "seed": 7}, None)
