@@ -11,6 +11,7 @@ from recbole_cllm4rec.checkpoint.weights import set_trained, trained
 from recbole_cllm4rec.corpus.batching import Batch
 from recbole_cllm4rec.corpus.documents import Document
 from recbole_cllm4rec.corpus.text import IntArray
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.cllm4rec import NOTHING, CLLM4Rec
 from recbole_cllm4rec.model.head import PooledHead
 from recbole_cllm4rec.model.losses import mutual_regularisation
@@ -132,7 +133,14 @@ def distilled(weight: float) -> type[CLLM4Rec]:
 
 
 class SeveralOrders(CLLM4Rec):
-    """A user is scored by the mean of the states of ``ORDERS`` orders of the history."""
+    """A user is scored by the mean of the states of ``ORDERS`` orders of the history, where its order says nothing."""
+
+    def __init__(self, config: Any, dataset: Any):
+        super().__init__(config, dataset)
+        if self.recency < 1:
+            raise UserError(
+                f"orders: the latest items count most (recency {self.recency:g}), so that one order is true"
+            )
 
     def user_states(self, users: IntArray) -> Tensor:
         """As :class:`CLLM4Rec`."""

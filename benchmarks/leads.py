@@ -12,19 +12,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from recbole.utils import init_seed
 from tabulate import tabulate
 from tqdm import tqdm
 
 from benchmarks import changes
 from recbole_cllm4rec.checkpoint.resume import finished
-from recbole_cllm4rec.checkpoint.weights import load_weights
 from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import configure, fit
+from recbole_cllm4rec.finished import bring_back
 from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
-from recbole_cllm4rec.protocol.split import split
 from recbole_cllm4rec.registry import Entry
 from recbole_cllm4rec.report.rows import read_result
 from recbole_cllm4rec.training.trainer import StagedTrainer
@@ -90,20 +88,15 @@ def after_training(entry: Entry, config: Config) -> dict[str, Any]:
 def at_prediction(entry: Entry, config: Config) -> dict[str, Any]:
     """The validation figures with the weights of the finished run of this configuration; ``without`` are the run's.
 
-    Raises :class:`UserError` where there is none, and for one of another split.
+    Raises :class:`UserError` where there is none, as :func:`bring_back`, and as the model does where the lead means
+    nothing on the data.
     """
     path = finished(config, True)
-    result = read_result(path) if path else {}
-    weights = Path(result.get("weights") or "")
-    if not weights.is_file():
+    if path is None:
         asked = f"--model=CLLM4Rec --dataset={config['dataset']} --seed={config['seed']}"
-        raise UserError(f"the weights of the recipe are not there: train them, python run_recbole.py {asked}")
-    parts = split(config, entry.dataset(config))
-    if parts.fingerprints != result["split"]:
-        raise UserError(f"{path} is of another split, as the data has changed: delete it, and train anew")
-    init_seed(config["seed"], config["reproducibility"])
-    model = entry.model(config, parts.train._dataset).to(config["device"])
-    load_weights(weights, model)
+        raise UserError(f"no run of the recipe is finished: train it first, python run_recbole.py {asked}")
+    result = read_result(path)
+    model, parts = bring_back(path, result, entry, config)
     trainer: Any = entry.trainer(config, model)
     valid = trainer.evaluate(parts.valid, load_best_model=False, show_progress=config["show_progress"])
     score = float(valid[config["valid_metric"].lower()])

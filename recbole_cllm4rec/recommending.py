@@ -3,40 +3,26 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from recbole.data.interaction import Interaction
-from recbole.utils import ModelType, init_seed
+from recbole.utils import ModelType
 from torch import Tensor
 from tqdm import tqdm
 
-from recbole_cllm4rec.checkpoint.weights import load_weights
-from recbole_cllm4rec.compat import load_checkpoint
 from recbole_cllm4rec.corpus.text import IntArray
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import configure
+from recbole_cllm4rec.finished import Trained, bring_back
 from recbole_cllm4rec.model.ranking import best_of
 from recbole_cllm4rec.protocol.reading import read, together
-from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.report.rows import read_result
 
 BLOCK = 4096  # users of a model that ranks by itself
 SCORES = 2**25  # held at once of a model that scores all items of a user; in float32 128 MB
 RANKED = (ModelType.GENERAL, ModelType.KNOWLEDGE, ModelType.TRADITIONAL)  # models that need no more than a user's id
-
-
-class Trained(NamedTuple):
-    """A model with the weights of its run, and the data that it was split from."""
-
-    model: Any
-    parts: Split
-
-    @property
-    def train(self) -> Any:
-        """The training part."""
-        return self.parts.parts[0]
 
 
 def recommend(run: Path, k: int, out: Path) -> int:
@@ -76,43 +62,14 @@ def recommend(run: Path, k: int, out: Path) -> int:
 
 def load(run: Path) -> Trained:
     """The model of a run as its training left it, to read all that its users have. Raises as :func:`recommend`."""
-    result = read_result(run)
-    weights, settings = result.get("weights"), run.with_suffix(".yaml")
-    if not isinstance(weights, str) or not weights:
-        raise UserError(f"{run} does not say where its weights are: repeat the run")
-    if not Path(weights).is_file():
-        raise UserError(f"{weights}, the weights of {run}, is not there: go to its folder, or repeat the run")
+    result, settings = read_result(run), run.with_suffix(".yaml")
     entry, config = configure(result["model"], result["dataset"], [settings], {})
     kind: Any = entry.model
     if kind.type not in RANKED:
         raise UserError(f"--recommend ranks for models that need a user's id alone, which {result['model']} is not")
-    parts = split(config, entry.dataset(config))
-    if parts.fingerprints != result["split"]:
-        raise UserError(
-            f"dataset {result['dataset']!r} is not what {run} was trained on (its split is another): repeat the run"
-        )
-    init_seed(config["seed"], config["reproducibility"])
-    model = kind(config, parts.train._dataset).to(config["device"])
-    _fill(model, Path(weights), config["device"])
-    read(model, together(parts.parts))
-    model.eval()
-    return Trained(model, parts)
-
-
-def _fill(model: Any, weights: Path, device: Any) -> None:
-    try:
-        if weights.suffix == ".safetensors":
-            load_weights(weights, model)
-            return
-        checkpoint = load_checkpoint(weights, map_location=device)
-        model.load_state_dict(checkpoint["state_dict"])
-        model.load_other_parameter(checkpoint.get("other_parameter"))
-    except UserError:
-        raise
-    except Exception as error:  # damaged pickles raise whatever the names and numbers in them happen to lead to
-        raise UserError(
-            f"{weights} does not hold the weights of the run: it is damaged, or of another model; repeat the run"
-        ) from error
+    trained = bring_back(run, result, entry, config)
+    read(trained.model, together(trained.parts.parts))
+    return trained
 
 
 @torch.no_grad()

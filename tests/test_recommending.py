@@ -1,8 +1,7 @@
 """Recommendations as a file: raw ids, nothing that a user has, the scores of the model of the run."""
 
 import csv
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import from_numpy
 
 from recbole_cllm4rec import recommending
 from recbole_cllm4rec.cli import main
-from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import run
 from recbole_cllm4rec.recommending import load, recommend
 
@@ -92,17 +90,6 @@ def test_all_that_a_user_has_is_read(model: str) -> None:
         assert {items[j] for j in read[trained.train.token2id("user_id", user)].indices} == expected
 
 
-def test_the_model_is_that_of_the_run() -> None:
-    one, other = load(result("CLLM4Rec")), load(result("CLLM4Rec"))
-    assert one.model.collaborative.items.equal(other.model.collaborative.items)
-    weights = json.loads(result("CLLM4Rec").read_text())["weights"]
-    Path("else.safetensors").write_bytes(Path(weights).read_bytes())
-    from safetensors.torch import load_file
-
-    stored = load_file("else.safetensors")
-    assert one.model.collaborative.items.equal(stored["collaborative.items"])
-
-
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.csv"
     assert main([f"--recommend={result('EASE').with_suffix('')}", "--k=2", f"--out={out}"]) == 0
@@ -132,36 +119,3 @@ def test_a_mistake_is_one_line(words: str, message: str, capsys: pytest.CaptureF
     assert error.startswith("error: ")
     assert message in error
     assert not Path("a.csv").exists()
-
-
-def test_weights_that_are_gone_and_data_that_are_others(tmp_path: Path) -> None:
-    facts = json.loads(result("EASE").read_text())
-    copy = tmp_path / "EASE-2020.json"
-    copy.with_suffix(".yaml").write_bytes(result("EASE").with_suffix(".yaml").read_bytes())
-    copy.write_text(json.dumps({**facts, "weights": "saved/gone.pth"}))
-    with pytest.raises(UserError, match=r"saved/gone.pth, the weights of .*, is not there: go to its folder"):
-        recommend(copy, 2, tmp_path / "a.csv")
-    copy.write_text(json.dumps({key: value for key, value in facts.items() if key != "weights"}))
-    with pytest.raises(UserError, match="does not say where its weights are: repeat the run"):
-        recommend(copy, 2, tmp_path / "a.csv")
-    copy.write_text(json.dumps({**facts, "split": {**facts["split"], "test": "1:ab"}}))
-    with pytest.raises(UserError, match=r"dataset 'shop' is not what .* was trained on"):
-        recommend(copy, 2, tmp_path / "a.csv")
-
-
-@pytest.mark.parametrize("model", ["EASE", "CLLM4Rec"])
-@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content.replace(b"a", b"b")])
-def test_damaged_weights_are_told_without_what_a_library_says_of_them(
-    model: str, damage: Callable[[bytes], bytes], tmp_path: Path
-) -> None:
-    weights = Path(json.loads(result(model).read_text())["weights"])
-    whole = weights.read_bytes()
-    weights.write_bytes(damage(whole))
-    try:
-        message = (
-            rf"^{weights} does not hold the weights of the run: it is damaged, or of another model; repeat the run$"
-        )
-        with pytest.raises(UserError, match=message):
-            recommend(result(model), 2, tmp_path / "a.csv")
-    finally:
-        weights.write_bytes(whole)

@@ -8,9 +8,11 @@ import pytest
 import shop
 
 from benchmarks import leads
+from benchmarks.changes import SeveralOrders
 from benchmarks.leads import LEADS, judge
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import configure, run
+from recbole_cllm4rec.protocol.split import split
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +63,25 @@ def test_what_changes_the_prediction_alone_is_judged_on_the_split_of_the_run(ask
     result = json.loads(whole)
     path.write_text(json.dumps({**result, "split": {**result["split"], "train": result["split"]["test"]}}))
     try:
-        with pytest.raises(UserError, match=r"CLLM4Rec-2020\.json is of another split"):
+        with pytest.raises(UserError, match=r"CLLM4Rec-2020\.json was trained on \(its split is another\)"):
             leads.at_prediction(entry, config)
     finally:
         path.write_text(whole)
 
 
 def test_what_changes_the_prediction_alone_needs_the_weights_of_the_run(asked, capsys):
-    with pytest.raises(UserError, match="the weights of the recipe are not there: train them, python run_"):
+    with pytest.raises(UserError, match="no run of the recipe is finished: train it first, python run_"):
         judge("orders", "shop", {**asked, "seed": 7}, None)
     with pytest.raises(SystemExit):
         leads.main(["--dataset=shop", "--only=orders", "--seed=7"])
     assert "--model=CLLM4Rec --dataset=shop --seed=7" in capsys.readouterr().err
+
+
+def test_a_history_has_one_order_where_its_latest_items_count_most(asked):
+    entry, config = configure("CLLM4Rec", "shop", overrides={**asked, "recency": 0.5, "eval_args.order": "TO"})
+    parts = split(config, entry.dataset(config))
+    with pytest.raises(UserError, match=r"orders: the latest items count most \(recency 0\.5\)"):
+        SeveralOrders(config, parts.train._dataset)
 
 
 def test_what_is_there_is_not_trained_again(folder, figures, monkeypatch, capsys):
