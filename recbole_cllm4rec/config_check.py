@@ -172,6 +172,11 @@ def _check_eval_args(values: Mapping[str, Any]) -> None:
         raise UserError(
             f"eval_args.split.{kind} takes three shares, of training, validation and test, not {shown(shares)}"
         )
+    if kind == "TS" and args.get("order", "RO") != "TO":
+        raise UserError(
+            "eval_args.split is TS, but eval_args.order is RO, with which RecBole tells by the time of one interaction "
+            "where another goes: set --eval_args.order=TO"
+        )
     mode = args.get("mode", "full")
     for one in mode.values() if isinstance(mode, dict) else [mode]:
         if not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d{0,5}", one):

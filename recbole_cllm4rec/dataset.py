@@ -195,8 +195,7 @@ class TextDataset(Dataset):
 
     def build(self) -> list[Dataset]:
         """The three parts; the training part knows the others, so that no text of theirs is read in training."""
-        args = self.config["eval_args"]
-        by_time = self.benchmark_filename_list is None and (args["order"] == "TO" or "TS" in args["split"])
+        by_time = self.benchmark_filename_list is None and self.config["eval_args"]["order"] == "TO"
         if by_time and self.time_field not in self.inter_feat:
             raise self.lacks_time()
         parts: list[Dataset] = super().build()

@@ -20,7 +20,7 @@ from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol import metrics, reading
 from recbole_cllm4rec.protocol.sequences import HoldoutSequences
-from recbole_cllm4rec.protocol.split import Split, split
+from recbole_cllm4rec.protocol.split import Split, history_masked, split
 from recbole_cllm4rec.refusals import of_recbole
 from recbole_cllm4rec.registry import Entry, resolve
 from recbole_cllm4rec.report.plots import validation_curves
@@ -111,7 +111,7 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "test": _plain(test),
         "valid": fitted.valid,
         "split": fitted.parts.fingerprints,
-        "history_mask": config["history_mask"],
+        "history_mask": history_masked(config, "test"),
         "history_read": _history_read(fitted, config),
         "backbone": _backbone(fitted.model, config),
         "weights": str(fitted.trainer.saved_model_file),
@@ -148,7 +148,7 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None,
     data = processes.main_first(read) if config["download"] else read()
     log.info(data)
     parts = split(config, data)
-    log.info("split: %s, masked at test: %s", parts.fingerprints, config["history_mask"])
+    log.info("split: %s, masked at test: %s", parts.fingerprints, history_masked(config, "test"))
     clock.lap("data")
     init_seed(config["seed"], config["reproducibility"])
     with of_recbole(f"to build {config['model']} with these options"):

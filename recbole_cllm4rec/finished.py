@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from recbole.utils import init_seed
 
+from recbole_cllm4rec.checkpoint.pinned import check_facts, check_same, pinned
 from recbole_cllm4rec.checkpoint.weights import load_weights
 from recbole_cllm4rec.compat import load_checkpoint
 from recbole_cllm4rec.config import Config
@@ -29,20 +30,24 @@ def bring_back(run: Path, result: dict[str, Any], entry: Entry, config: Config) 
     """The model of ``run``, the file of ``result``, as its training left it, in evaluation mode.
 
     ``entry`` and ``config`` are those of the run; the model's class may be another of the same weights. Raises
-    :class:`UserError` where the weights are not there or not of this model, and where the data has another split.
+    :class:`UserError` where the weights are not there or not of this model, and where the data has another split or
+    the frozen backbone another hash.
     """
-    weights = result.get("weights")
+    weights, backbone = result.get("weights"), result.get("backbone")
     if not isinstance(weights, str) or not weights:
         raise UserError(f"{run} does not say where its weights are: repeat the run")
     if not Path(weights).is_file():
         raise UserError(f"{weights}, the weights of {run}, is not there: go to its folder, or repeat the run")
+    check_facts(f"{run}: backbone", backbone)
     parts = split(config, entry.dataset(config))
     if parts.fingerprints != result["split"]:
         raise UserError(
             f"dataset {result['dataset']!r} is not what {run} was trained on (its split is another): repeat the run"
         )
     init_seed(config["seed"], config["reproducibility"])
-    model: Any = entry.model(config, parts.train._dataset).to(config["device"])
+    model: Any = entry.model(pinned(config, backbone), parts.train._dataset).to(config["device"])
+    if backbone is not None:
+        check_same(run, backbone, model.backbone.fingerprint(), "repeat the run")
     _fill(model, Path(weights), config["device"])
     model.eval()
     return Trained(model, parts)

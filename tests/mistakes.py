@@ -82,6 +82,11 @@ MISTAKES = {
         Mistake("a cut-off of more items than there are", f"{POP} --topk=[50] --valid_metric=NDCG@50"),
         Mistake("two shares for three parts", f"{POP} --eval_args.split.RS=[0.8,0.2]"),
         Mistake("a misspelt entry of a mapping", f"{POP} --eval_args.ordre=TO"),
+        Mistake(
+            "a recency that nothing counts by",
+            "--model=CLLM4Rec --dataset=shop --variant=paper --recency=0.5 --eval_args.order=TO",
+        ),
+        Mistake("a split by time, in random order", f"{POP} '--eval_args.split={{TS: [0.8, 0.1, 0.1]}}'"),
         Mistake("two kinds of split", f"{POP} --eval_args.split.LS=valid_only"),
         Mistake("a mode of evaluation that nobody has", f"{POP} --eval_args.mode=uni"),
         Mistake(

@@ -101,6 +101,7 @@ def test_keys_that_no_yaml_has_are_known(write: Callable[[str, Any], Path]) -> N
         ({"eval_args.split": {"RS": [0.9, 0.1]}}, "eval_args.split.RS takes three shares"),
         ({"eval_args.split": {"RS": [0, 1, 1]}}, "eval_args.split.RS takes three shares"),
         ({"eval_args.split": {"TS": [0.8, -0.1, 0.1]}}, "eval_args.split.TS takes a list of (a number of at least 0)"),
+        ({"eval_args.split": {"TS": [0.8, 0.1, 0.1]}}, "eval_args.split is TS, but eval_args.order is RO"),
         ({"eval_args.split": {}}, "eval_args.split is one of RS, LS and TS"),
         ({"eval_args": "full"}, "eval_args takes a mapping"),
         (

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from shop import SMALL, shop_in
 
@@ -67,6 +68,17 @@ def test_weights_that_are_gone_and_data_that_are_others(path: Path) -> None:
     split = json.loads(path.read_text())["split"]
     with pytest.raises(UserError, match=r"dataset 'shop' is not what .* was trained on"):
         back(path, split={**split, "test": "1:ab"})
+
+
+def test_a_backbone_is_the_one_of_the_run_in_its_precision(home: Path) -> None:
+    path = Path("results/shop/CLLM4Rec-2020.json")
+    facts = json.loads(path.read_text())["backbone"]
+    with pytest.raises(
+        UserError, match=r"CLLM4Rec-2020.json has been trained over another backbone: .*, or repeat the"
+    ):
+        back(path, backbone={**facts, "sha256": "0" * 64})
+    half = back(path, backbone={**facts, "trained": True, "precision": "bfloat16"})
+    assert half.model.backbone.dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content.replace(b"a", b"b")])

@@ -7,7 +7,6 @@ that are tested, ``model.safetensors`` or, of RecBole's own models, ``model.pth`
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from copy import copy
 from dataclasses import dataclass
 from itertools import count
 from logging import getLogger
@@ -19,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint import store
+from recbole_cllm4rec.checkpoint.pinned import check_facts, check_same, pinned
 from recbole_cllm4rec.checkpoint.state import put_together, restoring, take_apart
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.options import check_value
@@ -30,12 +30,11 @@ _FACTS: dict[str, Any] = {  # what a checkpoint says of its run, and is asked fo
     "config": dict[str, Any],
     "config_hash": str,
     "split": dict[str, str],
-    "backbone": dict[str, Any] | None,
+    "backbone": Any,
     "device": str,
     "threads": int,
     "versions": dict[str, str],
 }
-_OF_BACKBONE: dict[str, Any] = {"precision": str, "sha256": str, "trained": bool}
 PATIENCE = 20.0
 """Seconds to wait for a process in the folder: one that was just told to stop is saving."""
 
@@ -76,20 +75,8 @@ class Run:
         store.save(self.checkpoints, state, tensors, best)
 
     def as_before(self, config: Any) -> Any:
-        """``config`` for a model whose weights will be those of the state.
-
-        Its precision is the one that was chosen, perhaps measured, when the run began; tokens are not made of texts.
-        """
-        backbone = self.state["run"]["backbone"] if self.state else None
-        if backbone is None:
-            return config
-        pinned = copy(config)
-        pinned.final_config_dict = {
-            **config.final_config_dict,
-            "precision": backbone["precision"],
-            "token_init": "random",
-        }
-        return pinned
+        """``config`` for a model whose weights will be those of the state."""
+        return pinned(config, self.state["run"]["backbone"] if self.state else None)
 
     def checked(self, facts: dict[str, Any]) -> dict[str, Any]:
         """``facts`` of the run, as they are when it goes on if they agree with those it began with.
@@ -103,13 +90,8 @@ class Run:
                 f"{self.folder} is of another split (train {before['split']['train']}, not {facts['split']['train']}): "
                 "the data has changed; start anew, without --resume"
             )
-        then, now = before["backbone"], facts["backbone"]
-        if then and not then["trained"] and then["sha256"] != now["sha256"]:
-            raise UserError(
-                f"{self.folder} has been trained over another backbone: {now['name']} has sha256 "
-                f"{now['sha256'][:12]}…, not {then['sha256'][:12]}…; bring the former back, or start anew, without "
-                "--resume"
-            )
+        now = facts["backbone"]["sha256"] if facts["backbone"] else None
+        check_same(self.folder, before["backbone"], now, "start anew, without --resume")
         for fact in ("device", "processes", "threads", "versions"):
             then, now = before.get(fact, facts[fact]), facts[fact]
             if then != now:
@@ -254,9 +236,7 @@ def _check_facts(folder: Path, state: dict[str, Any]) -> None:
                 f"{folder} does not say its run's {key}: no training saved this; start anew, without --resume"
             )
         check_value(f"{folder}: run.{key}", kind, facts[key])
-    for key, kind in _OF_BACKBONE.items():
-        if facts["backbone"] is not None:
-            check_value(f"{folder}: run.backbone.{key}", kind, facts["backbone"].get(key))
+    check_facts(f"{folder}: run.backbone", facts["backbone"])
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -162,7 +162,7 @@ class CLLM4Rec(GeneralRecommender):
 
     @torch.no_grad()
     def full_sort_predict(self, interaction: Interaction) -> Tensor:
-        """Scores of all items for B users, in one forward pass a user [B · J]; the whole history is in the prompt."""
+        """Scores of all items for B users [B · J], in one forward pass a user over his :meth:`prediction`."""
         users = interaction[self.USER_ID].cpu().numpy()
         return self._with_prior(self.item_logits(self.user_states(users)), users).view(-1)
 
@@ -172,8 +172,9 @@ class CLLM4Rec(GeneralRecommender):
 
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of B pairs [B]."""
-        scores = self.full_sort_predict(interaction).view(-1, self.n_items)
-        return scores.gather(1, interaction[self.ITEM_ID].view(-1, 1)).squeeze(1)
+        users, asked = interaction[self.USER_ID].unique(return_inverse=True)  # candidates of one user stand together
+        scores = self.full_sort_predict(Interaction({self.USER_ID: users})).view(-1, self.n_items)
+        return scores[asked, interaction[self.ITEM_ID]]
 
     @torch.no_grad()
     def recommend(
@@ -238,7 +239,9 @@ class CLLM4Rec(GeneralRecommender):
         return processes.put_together(states)
 
     def prediction(self, user: int) -> Document:
-        """What the backbone reads to score a user: the whole history, or its latest items if it has no room."""
+        """What the head and the backbone read to score a user: the history, or its latest items if the prompt has no
+        room for more. The prior reads all of it.
+        """
         ask = self.history_prompt.question if self.asks_question else self.history_prompt.continuation
         return Document(ask(user, self.histories[user][-self.history_room :]), NOTHING)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import ClosedFormOptions
 from recbole_cllm4rec.options import Above, AtLeast, Share, check_span
 
@@ -79,6 +80,11 @@ class CLLM4RecOptions(ClosedFormOptions):
 
     def __post_init__(self) -> None:
         check_span("mask_share", self.mask_share)
+        if self.recency != "auto" and self.recency < 1 and self.item_head == "state" and not self.has_prior:
+            raise UserError(
+                f"recency is {self.recency:g}, but nothing counts items: item_head is state and both priors are 0; "
+                "leave it out, or set item_head to both"
+            )
 
     @property
     def has_prior(self) -> bool:

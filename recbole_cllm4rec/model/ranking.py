@@ -136,7 +136,9 @@ def best_of(scores: Tensor, k: int, excluded: Sequence[IntArray] | None = None) 
     """As :meth:`Ranking.best` of ``scores`` [U, J] of all items that are there already."""
     pairs = _Excluded(scores, excluded)
     scores = scores.float().index_put((pairs.rows, pairs.items), scores.new_full((), -torch.inf, dtype=torch.float32))
-    items, best = _decoded(_keys(scores, torch.arange(scores.shape[1], device=scores.device)).topk(k).values)
+    there = min(k, scores.shape[1])
+    items, best = _decoded(_keys(scores, torch.arange(scores.shape[1], device=scores.device)).topk(there).values)
+    items, best = (nn.functional.pad(part, (0, k - there), value=v) for part, v in ((items, NONE), (best, -torch.inf)))
     return items.masked_fill(best == -torch.inf, NONE), best
 
 

@@ -13,6 +13,7 @@ from recbole_cllm4rec.corpus.text import Corpus, IntArray
 from recbole_cllm4rec.protocol import pairs
 from recbole_cllm4rec.protocol.invariance import relabelling, ties
 from recbole_cllm4rec.protocol.reading import at_test, read
+from recbole_cllm4rec.protocol.split import history_masked
 from recbole_cllm4rec.protocol.subject import Finding, Subject, prepare
 from recbole_cllm4rec.registry import Entry
 
@@ -195,11 +196,10 @@ def _masks(subject: Subject) -> Finding:
         return True, "no masks: candidates are drawn"
     train, valid, _ = subject.codes.values()
     seen = {"train": train, "train+valid": np.union1d(train, valid), "nothing": pairs.NOTHING}
-    to_mask = {"valid": "train", "test": subject.config["history_mask"]}
     details, passed = [], True
     for part, loader in full.items():
         masked, asked, users = _asked(loader, subject.ids)
-        what = "nothing" if subject.config["repeatable"] else to_mask[part]
+        what = history_masked(subject.config, part)
         expected = seen[what][np.isin(seen[what] // subject.ids.n_items, users)]
         wrong, missing = np.setdiff1d(masked, expected), np.setdiff1d(expected, np.union1d(masked, asked))
         passed &= not len(wrong) and not len(missing)

@@ -66,6 +66,15 @@ def fingerprint(part: Any) -> str:
     return f"{len(pairs)}:{hashlib.sha256(chr(10).join(pairs).encode()).hexdigest()[:16]}"
 
 
+def history_masked(config: Any, part: str) -> str:
+    """Of the items of a user, those that a full ranking of ``valid`` or ``test`` leaves out; ``repeatable`` asks again
+    for what was had.
+    """
+    if config["repeatable"]:
+        return "nothing"
+    return str(config["history_mask"]) if part == "test" else "train"
+
+
 class _Masks(Sampler):
     """Which items a full ranking leaves out. Nothing is drawn from it, so that a user may have every item."""
 
@@ -90,7 +99,7 @@ def _samplers(config: Any, dataset: Any, parts: Any) -> list[Any]:
     negatives = config["train_neg_sample_args"]
     if negatives.get("distribution") == "popularity" and not config["repeatable"]:  # RecBole's is that of all parts
         samplers[0] = Sampler(["train"], parts[:1], "popularity", negatives["alpha"]).set_phase("train")
-    if config["history_mask"] == "train" and config["eval_args"]["mode"]["test"] == "full":
+    if history_masked(config, "test") == "train" and config["eval_args"]["mode"]["test"] == "full":
         samplers[2] = Sampler(["train"], parts[:1]).set_phase("train")  # its used items are what is masked
     return samplers
 

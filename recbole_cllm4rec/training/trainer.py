@@ -182,7 +182,7 @@ class StagedTrainer(FullSortEvaluation):
         start = perf_counter()
         with self._journal.repeatable(self._state, self._best) if self._journal else nullcontext():
             scored = self._valid_epoch(asked.valid_data)
-        score, result = processes.from_main(lambda: scored)
+        score, result = processes.from_main(lambda: (float(scored[0]), {m: float(v) for m, v in scored[1].items()}))
         record |= {"validation seconds": perf_counter() - start, "valid score": score, "valid": dict(result)}
         self.timings["validation"] = self.timings.get("validation", 0.0) + record["validation seconds"]
         self.best_valid_score, self.cur_step, stop, better = early_stopping(

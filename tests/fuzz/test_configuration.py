@@ -182,7 +182,7 @@ def test_a_value_of_a_known_option(data: st.DataObject, value: Any, options: lis
 @cases()
 @given(changed_tree(SHOP))
 @example({**SHOP, "eval_args": {"mode": {"test": "full"}}})
-@example({**SHOP, "eval_args": {"split": {"TS": [1e-300, 0, 1]}}})
+@example({**SHOP, "eval_args": {"order": "TO", "split": {"TS": [1e-300, 0, 1]}}})
 @example({**SHOP, "metrics": []})
 @example({**SHOP, "topk": []})
 @example({**SHOP, "threshold": {"timestamp": 3}})

@@ -132,3 +132,6 @@ def test_scores_that_are_there_rank_as_products_do():
     torch.testing.assert_close(scores, expected[1])
     assert items[2].tolist() == [8, 0, 0, 0]
     assert best_of(torch.zeros(1, 4), 2)[0].tolist() == [[1, 2]]  # ties go to the lower id, the padding item to nobody
+    items, scores = best_of(torch.zeros(1, 4), 6)
+    assert items.tolist() == [[1, 2, 3, 0, 0, 0]]
+    assert scores.tolist() == [[0, 0, 0, -torch.inf, -torch.inf, -torch.inf]]

@@ -117,8 +117,11 @@ class TestRuns:
         if not reads:
             assert before["test"] == after["test"]
 
-    def test_candidates_that_are_drawn(self) -> None:
-        _, after = self.both("EASE", **{"eval_args.mode": "uni3"})
+    @pytest.mark.parametrize("mode", ["uni3", "pop3", {"valid": "uni3", "test": "full"}])
+    @pytest.mark.parametrize("model", ["CLLM4Rec", "EASE"])
+    def test_candidates_that_are_drawn(self, model: str, mode: Any, bert: Path) -> None:
+        ours = {"backbone": str(bert), "precision": "float32", "epochs": 1} if model == "CLLM4Rec" else {}
+        _, after = self.both(model, **ours, **{"eval_args.mode": mode})
         assert after["history_read"] == "train+valid"
 
     def test_a_result_of_before_has_read_training(self) -> None:

@@ -15,7 +15,7 @@ from recbole.utils import init_seed
 
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.protocol.split import Split, fingerprint, split
+from recbole_cllm4rec.protocol.split import Split, fingerprint, history_masked, split
 from recbole_cllm4rec.registry import resolve
 
 PAIRS = "user_id:token item_id:token"
@@ -118,6 +118,17 @@ def test_masks(mask: str, at_test: dict[str, str], model: str, tmp_path: Path) -
     parts = split_up(load(tmp_path, FILES, model, **PRESPLIT, history_mask=mask))
     assert masked(parts.valid) == {"u1": "ab", "u2": "c"}  # what is to be found is never masked
     assert masked(parts.test) == at_test
+
+
+@pytest.mark.parametrize("mask", ["train", "train+valid"])
+def test_what_may_be_had_again_is_not_masked(mask: str, tmp_path: Path) -> None:
+    data = load(tmp_path, FILES, "EASE", **PRESPLIT, history_mask=mask, repeatable=True)
+    parts = split_up(data)
+    for part in ("valid", "test"):
+        assert not any(masked(getattr(parts, part)).values())
+        assert history_masked(data.config, part) == "nothing"
+    once = load(tmp_path, {}, "EASE", **PRESPLIT, history_mask=mask).config
+    assert [history_masked(once, part) for part in ("valid", "test")] == ["train", mask]
 
 
 def test_what_happened_before_does_not_change_the_split(tmp_path: Path) -> None:

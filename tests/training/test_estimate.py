@@ -8,7 +8,6 @@ import pytest
 import torch
 import toy
 from recbole.data.interaction import Interaction
-from torch.utils.data import DataLoader
 
 from recbole_cllm4rec.backbone.base import Layout
 from recbole_cllm4rec.corpus.batching import Batch
@@ -17,18 +16,8 @@ from recbole_cllm4rec.training import estimate as module
 from recbole_cllm4rec.training.estimate import Estimate, estimate
 from recbole_cllm4rec.training.stages import Pass, Stage
 
-
-class Valid(DataLoader):
-    """The users of the toy corpus in batches of two, as RecBole's loaders give them: through torch's own."""
-
-    uid_list = torch.tensor([1, 2, 3])
-
-    def __init__(self):
-        super().__init__(self.uid_list, batch_size=2, collate_fn=self.batch)
-
-    @staticmethod
-    def batch(users: list[torch.Tensor]) -> tuple[Interaction]:
-        return (Interaction({"user": torch.stack(users)}),)
+VALID = SimpleNamespace(_dataset=SimpleNamespace(inter_feat=Interaction({"user": torch.tensor([1, 2, 3, 2])})))
+"""The users of the toy corpus, one of them with two interactions."""
 
 
 class Clock:
@@ -49,7 +38,7 @@ def test_no_trace_is_left(checkpoint, changes):
     optimisers = [optimiser for stage in stages for optimiser in stage.optimisers]
     states = [deepcopy(optimiser.state_dict()) for optimiser in optimisers]
     before = torch.get_rng_state()
-    found = estimate(stages, model, Valid(), eval_step=1, seed=1)
+    found = estimate(stages, model, VALID, eval_step=1, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, weights[name])
@@ -76,6 +65,7 @@ def test_the_message_is_one_line():
 def test_time_goes_by_steps_tokens_epochs_and_validations(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(module, "perf_counter", lambda: clock.seconds)
+    monkeypatch.setattr(module, "USERS", 2)
     model = SimpleNamespace(
         device=torch.device("cpu"),
         eval=lambda: None,
@@ -103,8 +93,8 @@ def test_time_goes_by_steps_tokens_epochs_and_validations(monkeypatch):
         max_tokens=99,
     )
     stage = Stage("counting", 10, [current, current], "step", validates=True)
-    found = estimate([stage], model, Valid(), eval_step=4, seed=1)
+    found = estimate([stage], model, VALID, eval_step=4, seed=1)
     epoch = 3 * 3 + 2 * 5 * (4 + 5 + 8)  # three steps a pass
-    # 6 s for users 1 and 2, who have 3 + 2 and 2 + 2 of 12 tokens; epochs 4, 8 and 10 validate.
-    assert found.minutes == pytest.approx({"counting": 10 * 2 * epoch / 60, "validation": 3 * 6 * 12 / 9 / 60})
+    # 6 s for users 1 and 3, who have 3 + 2 and 1 + 2 of 12 tokens; epochs 4, 8 and 10 validate.
+    assert found.minutes == pytest.approx({"counting": 10 * 2 * epoch / 60, "validation": 3 * 6 * 12 / 8 / 60})
     assert weight.grad is None

@@ -16,7 +16,7 @@ from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import run
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "frozen": {"token_init": "text"},
+    "frozen": {"token_init": "text", "metrics": ["NDCG", "GAUC"]},
     "trained, sampled": {
         "train_backbone": True,
         "sampled_above": 0,
