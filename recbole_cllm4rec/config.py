@@ -34,6 +34,8 @@ _BEFORE = {
     "user_shrink": 0.0,
 }
 
+_LATER_STAGES = ("finetune", "critic_pretrain")  # of S3Rec and RaCT
+
 # Options that no figure depends on: where things are, what is shown, what else is written, who holds what.
 _OF_NO_CONSEQUENCE = {
     "checkpoint_dir",
@@ -184,6 +186,12 @@ class Config(recbole.config.Config):
             raise UserError(
                 f"eval_step is {self['eval_step']}, but {self.model} trains for {self['epochs']} epochs: no "
                 "validation would ever keep its weights; lower eval_step"
+            )
+        stage, path = self["train_stage"], self["pre_model_path"]
+        if stage in _LATER_STAGES and not Path(path or "").is_file():
+            raise UserError(
+                f"train_stage is {stage}, but pre_model_path is {path!r}, which is no file: give the checkpoint of the "
+                "stage before, or leave train_stage out"
             )
         if self["learner"] == "sparse_adam" and not getattr(self.model_class, "sparse_gradients", False):
             raise UserError(

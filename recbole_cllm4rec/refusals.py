@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from traceback import walk_tb
+from traceback import extract_tb, walk_tb
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from recbole_cllm4rec.errors import UserError
 def of_recbole(what: str) -> Iterator[None]:
     """Raise :class:`UserError` for a ``ValueError`` and its like that RecBole's own code raises about ``what``.
 
-    Also for a column that a model reads and a batch does not have, and for a closed form that has no solution. An error
-    that comes up elsewhere, in torch or in the plugin, is left as it is.
+    Also for a column that a model reads and a batch does not have, and for a closed form that has no solution. An
+    assertion without words is told by its line. An error that comes up elsewhere, in torch or in the plugin, is left as
+    it is.
     """
     try:
         yield
@@ -28,9 +29,10 @@ def of_recbole(what: str) -> Iterator[None]:
             "is one of negatives, train_neg_sample_args"
         ) from error
     except (AssertionError, NotImplementedError, ValueError) as error:
-        if not _module_of(error).startswith("recbole.") or not str(error):
+        words = str(error) or (extract_tb(error.__traceback__)[-1].line if isinstance(error, AssertionError) else None)
+        if not _module_of(error).startswith("recbole.") or not words:
             raise
-        raise UserError(f"RecBole refuses {what}: {' '.join(str(error).split())}") from error
+        raise UserError(f"RecBole refuses {what}: {' '.join(words.split())}") from error
 
 
 def _module_of(error: Exception) -> str:

@@ -86,6 +86,10 @@ MISTAKES = {
             "a recency that nothing counts by",
             "--model=CLLM4Rec --dataset=shop --variant=paper --recency=0.5 --eval_args.order=TO",
         ),
+        Mistake(
+            "a stage that S3Rec does not have", "--model=S3Rec --dataset=shop --item_attribute=title --train_stage=foo"
+        ),
+        Mistake("finetuning of nothing", "--model=S3Rec --dataset=shop --train_stage=finetune"),
         Mistake("a split by time, in random order", f"{POP} '--eval_args.split={{TS: [0.8, 0.1, 0.1]}}'"),
         Mistake("two kinds of split", f"{POP} --eval_args.split.LS=valid_only"),
         Mistake("a mode of evaluation that nobody has", f"{POP} --eval_args.mode=uni"),
