@@ -121,7 +121,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown := [name for name in names if name not in LEADS]:
         parser.error(f"no lead is called {unknown[0]!r}; the leads: {', '.join(LEADS)}")
     out = args.out or Path("results") / args.dataset / "leads.json"
-    found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    try:
+        found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    except ValueError as error:
+        parser.error(f"{out} is no JSON: {error}; delete it, or give another --out")
     for name in tqdm(names, unit="lead"):
         row = name if args.seed == parser.get_default("seed") else f"{name}@{args.seed}"
         try:

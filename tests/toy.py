@@ -69,6 +69,12 @@ def backbone(name: str | Path, **changes: Any) -> Backbone:
     return load_backbone(str(name), **{**asked, "seed": 0, **changes})
 
 
+def word_logits(backbone: Backbone, states: torch.Tensor) -> torch.Tensor:
+    """Scores of all words W h + b [P, N] from states [P, K]."""
+    h, W, b = backbone.word_head(states)
+    return h @ W.T if b is None else h @ W.T + b
+
+
 def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:
     """The paper's values in the model's yaml, and what else a model reads from RecBole's ``Config``."""
     return {

@@ -87,11 +87,6 @@ class Backbone(nn.Module, ABC):
     def word_head(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """What the scores of all words are made of: h [P, K], made of states [P, K], W [N, K] and b [N] or None."""
 
-    def word_logits(self, states: Tensor) -> Tensor:
-        """Scores of all words W h + b [P, N] from states [P, K]."""
-        h, W, b = self.word_head(states)
-        return h @ W.T if b is None else h @ W.T + b
-
     def forward(self, embeddings: Tensor, mask: Tensor | None) -> Tensor:
         """Last hidden states [B, T, K] of ``embeddings`` [B, T, K]; ``mask`` [B, T] is true where a token is."""
         states: Tensor = self.model(

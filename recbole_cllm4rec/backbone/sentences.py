@@ -14,6 +14,9 @@ from recbole_cllm4rec.backbone.base import Backbone, Layout
 from recbole_cllm4rec.backbone.lengths import batches_by_length
 from recbole_cllm4rec.backbone.stored import FloatArray, key, stored
 
+MAX_BATCH_TOKENS = 16384
+"""Of a padded batch, where nobody says otherwise."""
+
 
 @torch.no_grad()
 def encode_sentences(
@@ -21,7 +24,7 @@ def encode_sentences(
     texts: Sequence[str],
     what: str,
     show_progress: bool,
-    max_batch_tokens: int = 16384,
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
     folder: Path | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Indices [M] of the texts that have a word, and the mean state of each [M, K] in float32, where the backbone is.

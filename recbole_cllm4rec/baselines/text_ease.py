@@ -17,7 +17,7 @@ from tqdm import tqdm
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.load import load_backbone
 from recbole_cllm4rec.backbone.precision import Precision, resolve_precision
-from recbole_cllm4rec.corpus.text import Histories
+from recbole_cllm4rec.corpus.text import Histories, IntArray
 from recbole_cllm4rec.model.closed_form import (
     ClosedFormOptions,
     Matrix,
@@ -58,7 +58,7 @@ class TextEASE(GeneralRecommender):
         self.options = read_options(TextEASEOptions, config)
         corpus = dataset.corpus()
         texts = corpus.item_texts
-        self.options.check_texts(texts)
+        self.options.check_texts(texts, remedy="set the weight to 0")
         # In a tuple, as torch takes a module for a part of the model, which is counted, trained and saved with it.
         self._backbone = (self._load_backbone(config["seed"]) if self.options.sentence_weight else None,)
         self.dummy_parameter = nn.Parameter(torch.zeros(1))  # RecBole's trainer wants one to optimise
@@ -76,7 +76,10 @@ class TextEASE(GeneralRecommender):
 
         with solves:
             self.item_similarity = solve(self.interaction_matrix)
-            self.recency = self._likeliest_recency(dataset, solve, shown) if asked == "auto" else asked
+            if asked == "auto":
+                in_order = pd.unique(dataset.pairs()[0])  # of the rows: whose items are hidden must not go by ids
+                asked = self._likeliest_recency(in_order, corpus.histories, solve, shown)
+            self.recency = asked
         if self.recency < 1:
             self.read(corpus.histories)
         self.other_parameter_name = ["interaction_matrix", "item_similarity"]  # what RecBole's checkpoints save
@@ -112,10 +115,11 @@ class TextEASE(GeneralRecommender):
         products = self.interaction_matrix[users].multiply(self.item_similarity[:, items].T)
         return torch.from_numpy(np.asarray(products.sum(axis=1)).ravel()).to(self.device)
 
-    def _likeliest_recency(self, dataset: Any, solve: Callable[[csr_matrix], Matrix], show_progress: bool) -> float:
-        """By the latest items of some users and the item weights that are solved without these."""
-        in_order = pd.unique(dataset.pairs()[0])  # of the rows: whose items are hidden must not go by internal ids
-        hidden = hide(dataset.corpus().histories, self.n_items, latest=True, users=in_order)
+    def _likeliest_recency(
+        self, users: IntArray, histories: Histories, solve: Callable[[csr_matrix], Matrix], show_progress: bool
+    ) -> float:
+        """By the latest items of some of ``users`` and the item weights that are solved without these."""
+        hidden = hide(histories, self.n_items, latest=True, users=users)
         X = self.interaction_matrix.tolil()
         X[hidden.users, hidden.items] = 0
         B = solve(X.tocsr())

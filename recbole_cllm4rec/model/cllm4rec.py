@@ -67,12 +67,8 @@ class CLLM4Rec(GeneralRecommender):
         self.backbone = backbone.to(self.device)
         self.corpus: Corpus = dataset.corpus()
         self.histories = self.corpus.histories  # read of users that are scored
+        options.check_texts(self.corpus.item_texts, remedy="choose --variant=no-text")
         readers = options.readers_of_items()
-        if readers and not any(self.corpus.item_texts):
-            raise UserError(
-                f"no item has a text for {', '.join(readers)}: name its columns in text_fields, or choose "
-                "--variant=no-text"
-            )
         self.vocabulary = ExtendedVocabulary(self.backbone.vocabulary_size, self.corpus.n_users, self.corpus.n_items)
         sparse = config["learner"] == LAZY_LEARNER
         words = tfidf_rows(self.corpus.item_texts) if {"shared_words", "tfidf_weight"} & set(readers) else None

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import nn
 
 from recbole_cllm4rec.backbone.base import Backbone
-from recbole_cllm4rec.backbone.sentences import encode_sentences
+from recbole_cllm4rec.backbone.sentences import MAX_BATCH_TOKENS, encode_sentences
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.options import Above, AtLeast, Share
 
@@ -40,11 +40,17 @@ class ClosedFormOptions:
     """In scoring, an item of a history counts so much for each later one: below 1, the latest count most. ``auto``:
     what is likeliest by the latest training items, each found from those before it; of data split at random, 1."""
 
-    def check_texts(self, texts: Sequence[str]) -> None:
-        """Raises :class:`UserError` where a kernel of texts is asked for and no item has one."""
-        for name in ("tfidf_weight", "sentence_weight"):
-            if getattr(self, name) and not any(texts):
-                raise UserError(f"no item has a text for {name}: name its columns in text_fields, or set it to 0")
+    def readers_of_items(self) -> list[str]:
+        """The options by which the texts of items are read."""
+        return [name for name in ("tfidf_weight", "sentence_weight") if getattr(self, name)]
+
+    def check_texts(self, texts: Sequence[str], remedy: str) -> None:
+        """Raises :class:`UserError`, which names a ``remedy``, where texts of items are read and no item has one."""
+        readers = self.readers_of_items()
+        if readers and not any(texts):
+            raise UserError(
+                f"no item has a text for {', '.join(readers)}: name its columns in text_fields, or {remedy}"
+            )
 
 
 def text_kernel(options: ClosedFormOptions, words: csr_matrix | None, sentences: Matrix | None) -> Matrix | float:
@@ -89,7 +95,7 @@ def tfidf_rows(texts: Sequence[str]) -> csr_matrix:
 
 
 def sentence_rows(
-    backbone: Backbone, texts: Sequence[str], whose: str, config: Any, max_batch_tokens: int = 16384
+    backbone: Backbone, texts: Sequence[str], whose: str, config: Any, max_batch_tokens: int = MAX_BATCH_TOKENS
 ) -> Matrix:
     """The encoded sentences of J texts [J, K], centred, each row of length 1 or, where there is no text, 0.
 

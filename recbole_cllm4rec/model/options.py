@@ -93,10 +93,6 @@ class CLLM4RecOptions(ClosedFormOptions):
 
     def readers_of_items(self) -> list[str]:
         """The options by which the texts of items are read, beside the content view."""
-        kernel = self.tfidf_weight if self.has_prior else 0, self.sentence_weight if self.has_prior else 0
-        names = ("token_init", "shared_words", "tfidf_weight", "sentence_weight")
-        return [
-            name
-            for name, read in zip(names, (self.token_init == "text", self.shared_words, *kernel), strict=True)
-            if read
-        ]
+        of_tokens = {"token_init": self.token_init == "text", "shared_words": self.shared_words}
+        of_prior = super().readers_of_items() if self.has_prior else []
+        return [name for name, reads in of_tokens.items() if reads] + of_prior

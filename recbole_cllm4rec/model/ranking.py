@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-IntArray = NDArray[np.int64]
+from recbole_cllm4rec.corpus.text import IntArray
 
 GROUP = 8
 """Neighbouring items of which the scan keeps the best score alone: the more, the fewer to sort and to score again."""

@@ -10,10 +10,8 @@ from recbole_cllm4rec.report.plots import comparison_chart
 from recbole_cllm4rec.report.published import published, remark
 from recbole_cllm4rec.report.render import as_latex, as_markdown
 from recbole_cllm4rec.report.result import write_whole
-from recbole_cllm4rec.report.rows import Row, common_split, read_result, read_rows, read_users
+from recbole_cllm4rec.report.rows import Row, common_split
 from recbole_cllm4rec.report.table import Table, as_csv, as_dict, lay_out
-
-__all__ = ["Row", "common_split", "compare", "read_result", "read_rows", "read_users", "write_comparison"]
 
 _NAME = "comparison"
 _VERSIONS = ("recbole", "torch", "numpy")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from toy import backbone
+from toy import backbone, word_logits
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
 LONG, SHORT = [7, 30, 12, 9, 25, 40, 8], [11, 6, 19]
@@ -82,8 +82,8 @@ def test_dropout_is_on_in_training_alone_where_weights_are_trained(gpt2):
 def test_bfloat16_is_close_to_float32(checkpoint):
     full, half = backbone(checkpoint), backbone(checkpoint, dtype=torch.bfloat16)
     with torch.no_grad():
-        expected = full.word_logits(states(full, [LONG])[0])
-        logits = half.word_logits(states(half, [LONG])[0]).float()
+        expected = word_logits(full, states(full, [LONG])[0])
+        logits = word_logits(half, states(half, [LONG])[0]).float()
     error = (logits - expected).norm() / expected.norm()
     assert 0 < error < 0.02
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from toy import First, backbone
+from toy import First, backbone, word_logits
 from transformers import AutoModelForCausalLM
 
 PROMPT, MAIN = [5, 6, 7], [20, 21]
@@ -18,7 +18,7 @@ def likelihood(model, prompt: list[int], main: list[int]) -> float:
     layout = model.lay_out_text(np.array(prompt), np.array(main), First())
     with torch.no_grad():
         states = model(model.word_embeddings[torch.tensor(layout.ids)][None], None)[0]
-        logits = model.word_logits(states[layout.reads])
+        logits = word_logits(model, states[layout.reads])
     return torch.nn.functional.cross_entropy(logits, torch.tensor(layout.targets), reduction="sum").item()
 
 
@@ -51,9 +51,9 @@ class TestTiedHead:
         assert {name.partition(".")[0] for name, _ in model.named_parameters()} == {"model"}
         states = torch.randn(3, 16, generator=torch.manual_seed(0))
         expected = states.numpy() @ model.word_embeddings.numpy().T
-        np.testing.assert_allclose(model.word_logits(states), expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(word_logits(model, states), expected, rtol=1e-4, atol=1e-6)
         model.word_embeddings[4] = 0
-        assert (model.word_logits(states)[:, 4] == 0).all()
+        assert (word_logits(model, states)[:, 4] == 0).all()
 
     def test_the_likelihood_is_that_of_the_language_model(self, gpt2, model):
         lm = AutoModelForCausalLM.from_pretrained(gpt2).eval()
@@ -75,7 +75,7 @@ class TestLearntHead:
         model = backbone(llama, dtype=dtype)
         states = torch.randn(3, 16, generator=torch.manual_seed(0)).to(dtype)
         expected = states.float().numpy() @ model.head.weight.detach().numpy().T
-        logits = model.word_logits(states)
+        logits = word_logits(model, states)
         assert logits.dtype == torch.float32
         np.testing.assert_allclose(logits.detach().numpy(), expected, rtol=1e-4, atol=1e-6)
 

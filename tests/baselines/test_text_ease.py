@@ -218,7 +218,7 @@ class TestOptions:
     def test_a_weight_for_text_that_no_item_has(self, name):
         with pytest.raises(UserError) as caught:
             build([""] * 6, **{name: 1})
-        message = f"no item has a text for {name}: name its columns in text_fields, or set it to 0"
+        message = f"no item has a text for {name}: name its columns in text_fields, or set the weight to 0"
         assert str(caught.value) == message
 
     def test_texts_that_share_no_word(self, caplog):

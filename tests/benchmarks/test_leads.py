@@ -100,3 +100,11 @@ def test_a_lead_that_nobody_has(capsys):
     with pytest.raises(SystemExit):
         leads.main(["--only=pooled,attentoin"])
     assert "no lead is called 'attentoin'; the leads: pooled, " in capsys.readouterr().err
+
+
+def test_a_file_of_leads_that_is_damaged(tmp_path, capsys):
+    out = tmp_path / "leads.json"
+    out.write_text("{")
+    with pytest.raises(SystemExit):
+        leads.main(["--only=pooled", f"--out={out}"])
+    assert f"{out} is no JSON: " in capsys.readouterr().err

@@ -12,7 +12,8 @@ from runs import SPLIT, failed, result, row, write
 
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.report import comparison
-from recbole_cllm4rec.report.comparison import Row, compare, read_rows, write_comparison
+from recbole_cllm4rec.report.comparison import compare, write_comparison
+from recbole_cllm4rec.report.rows import Row, read_rows
 
 COMMAND = "python run_recbole.py --models=EASE,Pop --dataset=toy"
 NAMES = [f"comparison.{suffix}" for suffix in ("csv", "md", "tex", "png", "svg", "json")]
