@@ -30,10 +30,11 @@ class Hidden(NamedTuple):
 
 
 class Likeliest(NamedTuple):
-    """The strength γ and the recency of the greatest likelihood."""
+    """The strength γ and the recency of the greatest likelihood, and the nats that finding a hidden item costs then."""
 
     strength: float
     recency: float
+    nats: float = 0.0
 
 
 def hide(histories: Histories, n_items: int, latest: bool, users: IntArray | None = None) -> Hidden:
@@ -63,7 +64,7 @@ def likeliest(
     if not len(hidden.users):
         return Likeliest(1.0, recencies[0])
     at = torch.from_numpy(hidden.items)[:, None]
-    losses: dict[Likeliest, float] = {}
+    tried: list[Likeliest] = []
     bar = tqdm(recencies, desc="try recencies", unit="recency", disable=not show_progress or len(recencies) == 1)
     for recency in bar:
         s = scores(recency)
@@ -72,5 +73,5 @@ def likeliest(
             return -torch.log_softmax(s * np.exp(log_strength), dim=1).gather(1, at.to(s.device)).sum().item()
 
         best = minimize_scalar(loss, bounds=(0, np.log(STRONGEST)), method="bounded")
-        losses[Likeliest(float(np.exp(best.x)), recency)] = best.fun
-    return min(losses, key=losses.__getitem__)
+        tried.append(Likeliest(float(np.exp(best.x)), recency, best.fun / len(at)))
+    return min(tried, key=lambda one: one.nats)

@@ -1,6 +1,6 @@
 """A prior on the scores of all items: the closed form of :mod:`recbole_cllm4rec.model.closed_form` over a history."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from logging import getLogger
 
@@ -13,11 +13,14 @@ from tqdm import tqdm
 from recbole_cllm4rec.corpus.text import Histories, IntArray
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import ClosedFormOptions, Matrix, text_ease_weights, text_kernel
-from recbole_cllm4rec.model.likeliest import RECENCIES, Hidden, Likeliest, hide, likeliest
+from recbole_cllm4rec.model.likeliest import MOST_USERS, RECENCIES, Hidden, Likeliest, hide, likeliest
 from recbole_cllm4rec.model.options import CLLM4RecOptions
 
 FOLDS = 4
 """Groups of users; the questions of one are answered by weights that were solved without it."""
+
+SHARES = (0.0, 0.2, 1.0)
+"""Of the weights of texts, those that are tried, the one that most data want last."""
 
 MOST_ITEMS = 25_000
 """A limit on memory: the tables [FOLDS + 1, J, J] of so many items take 12.5 GB."""
@@ -44,7 +47,8 @@ class HistoryPrior:
     the one by which softmax(γ x B) best finds an item hidden from each of some users: the maximum of its likelihood.
     What is scored of data split by time comes after the history, so that with ``recency: auto`` the strength and the
     recency ``in_scoring`` are those that best find the latest item. The weights w of training and of scoring are in
-    their units.
+    their units. Texts may say nothing of who takes what: their kernel counts by the one of ``SHARES`` that best finds
+    hidden items.
     """
 
     def __init__(
@@ -61,15 +65,25 @@ class HistoryPrior:
         and of scoring.
         """
         X = histories.matrix(n_items)
-        users = np.arange(X.shape[0])
-        parts = [X[users % FOLDS != fold] for fold in range(FOLDS)]
+        folds = np.arange(X.shape[0]) % FOLDS
+        parts = [X[folds != fold] for fold in range(FOLDS)] + [X]
         self._weights = torch.empty(FOLDS + 1, n_items, n_items, device=device)
-        bar = tqdm([*parts, X], desc="solve the prior", unit="fold", disable=not show_progress)
-        for solved, part in zip(self._weights, bar, strict=True):  # a second copy of all might have no room
-            solved.copy_(torch.from_numpy(text_ease_weights(part, kernel, options)))
         self._training_weight, self._scoring_weight = weights
+        self.inferred: dict[str, float] = {}  # what the training part told, for the result
+
+        def solve(numbers: Iterable[int], share: float) -> None:
+            part_of_kernel = kernel if share == 1 else kernel * share
+            for number in numbers:  # a second copy of all might have no room
+                self._weights[number].copy_(torch.from_numpy(text_ease_weights(parts[number], part_of_kernel, options)))
+
+        share, solved = 1.0, 0
+        if np.any(kernel):
+            latest = options.recency == "auto"
+            share, solved = self._likeliest_share(histories, solve, latest, show_progress)
+            self.inferred |= {"text share": share}
+        solve(tqdm(range(solved, FOLDS + 1), desc="solve the prior", unit="fold", disable=not show_progress), share)
         self.strength = self._likeliest(hide(histories, n_items, latest=False), (1.0,), show_progress).strength
-        self.inferred = {"strength": self.strength}  # what the training part told, for the result
+        self.inferred |= {"strength": self.strength}
         if options.recency == "auto":
             self.in_scoring = self._likeliest(hide(histories, n_items, latest=True), RECENCIES, show_progress)
             self.inferred |= {"strength in scoring": self.in_scoring.strength, "recency": self.in_scoring.recency}
@@ -88,6 +102,21 @@ class HistoryPrior:
         known = Histories(rows, np.concatenate([*histories, np.empty(0, dtype=np.int64)]), len(histories))
         sums = self._of_histories(np.full(len(histories), FOLDS), known, self.in_scoring.recency)
         return sums * (self._scoring_weight * self.in_scoring.strength)
+
+    def _likeliest_share(
+        self, histories: Histories, solve: Callable[[Iterable[int], float], None], latest: bool, show_progress: bool
+    ) -> tuple[float, int]:
+        """The share of the texts' weights, and how many folds are solved by it already: as few as hide items enough."""
+        folds = np.arange(len(histories.lengths)) % FOLDS
+        known = np.bincount(folds[histories.lengths > 1], minlength=FOLDS).cumsum()
+        n_folds = min(FOLDS, 1 + int(np.searchsorted(known, MOST_USERS)))
+        hidden = hide(histories, self._weights.shape[1], latest, np.flatnonzero(folds < n_folds))
+        nats: dict[float, float] = {}
+        for share in tqdm(SHARES, desc="weigh the texts", unit="share", disable=not show_progress):
+            solve(range(n_folds), share)
+            nats[share] = self._likeliest(hidden, RECENCIES[::3] if latest else (1.0,), show_progress=False).nats
+        best = min(reversed(SHARES), key=nats.__getitem__)
+        return best, n_folds if best == SHARES[-1] else 0
 
     def _likeliest(self, hidden: Hidden, recencies: Sequence[float], show_progress: bool) -> Likeliest:
         scores = partial(self._of_histories, hidden.users % FOLDS, hidden.shown)
@@ -124,8 +153,10 @@ def build_prior(
     kernel = text_kernel(options, words, sentences)
     weights = options.training_prior, options.scoring_prior
     prior = HistoryPrior(histories, n_items, kernel, options, weights, device, show_progress)
-    strength, recency = prior.in_scoring
+    strength, recency, _ = prior.in_scoring
     log = getLogger()
+    if "text share" in prior.inferred:
+        log.info("of the texts' weights in the prior a share of %g finds most", prior.inferred["text share"])
     log.info("the prior's likeliest strength is %.3g in training", prior.strength)
     log.info("the prior's strength is %.3g in scoring, with a recency of %g", strength, recency)
     return prior

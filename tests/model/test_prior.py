@@ -59,6 +59,17 @@ def test_a_question_is_answered_by_weights_that_have_not_seen_its_user(kernel):
     assert not torch.allclose(*other)
 
 
+def test_texts_count_as_far_as_they_find_hidden_items():
+    X, tastes, others = interactions(), np.array([0, 1, 1, 1, 2, 2]), np.array([0, 1, 2, 1, 2, 1])
+    told, misled = (prior_of(X, 20.0 * np.float32(of[:, None] == of)) for of in (tastes, others))
+    without = prior_of(X, 0.0)
+    assert (told.inferred["text share"], misled.inferred["text share"]) == (1, 0)
+    assert "text share" not in without.inferred
+    for ask in (lambda p: p.scores([np.array([1, 5])]), lambda p: p.offsets(tensor(2), tensor(0), tensor(1))):
+        torch.testing.assert_close(ask(misled), ask(without))
+        assert not torch.allclose(ask(told), ask(without))
+
+
 def test_a_history_is_scored_by_the_weights_of_all(kernel):
     X = interactions()
     prior = prior_of(X, kernel)
@@ -94,7 +105,7 @@ def test_of_data_in_order_the_latest_items_tell_strength_and_recency_in_scoring(
             total -= torch.log_softmax(strength * sums, dim=0)[latest].item()
         return total
 
-    strength, recency = prior.in_scoring
+    strength, recency, _ = prior.in_scoring
     least = loss(strength, recency)
     assert least < min(loss(0.7 * strength, recency), loss(1.4 * strength, recency))
     assert recency in RECENCIES

@@ -88,10 +88,10 @@ class TestPastTheState:
         folder = request.getfixturevalue(name)
         told, asked = self.learnt(folder, recency="auto"), self.learnt(folder, recency=0.5)
         assert told.recency in RECENCIES
-        strength, recency = told.prior.in_scoring
-        by_any = {"strength": told.prior.strength}
+        strength, recency, _ = told.prior.in_scoring
+        by_any = {"text share": told.inferred["text share"], "strength": told.prior.strength}
         assert told.inferred == by_any | {"strength in scoring": strength, "recency": recency}
-        assert asked.inferred == {"strength": asked.prior.strength}  # the configuration has the recency
+        assert set(asked.inferred) == {"text share", "strength"}  # the configuration has the recency
         told.load_state_dict(asked.state_dict())
         told.prior.in_scoring = asked.prior.in_scoring  # of 0.5
         torch.testing.assert_close(scores(told.eval(), 1), scores(asked.eval(), 1))
