@@ -108,6 +108,7 @@ def _cut_offs(n_items: int) -> str:
     return (
         f"# The cut-offs of the paper, up to {PROTOCOL}, need more items than the {n_items} here.\n"
         f"topk: {topk}\nmetrics: [Recall, NDCG, CappedRecall]\nvalid_metric: NDCG@{topk[-1]}\n"
+        f"table_metrics: {[f'{metric}@{k}' for k in topk[-2:] for metric in ('recall', 'ndcg')]}\n".replace("'", "")
     )
 
 

@@ -65,6 +65,11 @@ class Plan:
         notes = [f"Interactions: {named}; the member is {self.member!r}, the job {self.job!r}."]
         if self.kind:
             notes.append(f"Times: {self.time!r}, {times.KINDS[self.kind]}.")
+        elif unread := [name for name in self.clicks.columns if name not in (self.member, self.job, self.action)]:
+            notes.append(
+                f"Times: none, so that nothing can be split by time; unread are {', '.join(map(repr, unread))}: if one "
+                "holds times, say --columns time=COLUMN."
+            )
         if self.action:
             weights = ", ".join(f"{action} {weight:g}" for action, weight in self.weights.items())
             notes.append(f"Weights of actions, in {self.action!r}: {weights}. The column rating holds them.")

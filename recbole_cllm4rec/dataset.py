@@ -172,6 +172,16 @@ class TextDataset(Dataset):
         if self.time_field in self.inter_feat:
             self.inter_feat[self.time_field] = self.inter_feat[self.time_field].rank(method="dense")
 
+    def _filter_inter_by_user_or_item(self) -> None:
+        """As RecBole's, which says nothing of the interactions that go because their user or item has no row."""
+        before = len(self.inter_feat)
+        super()._filter_inter_by_user_or_item()
+        if gone := before - len(self.inter_feat):
+            self.logger.warning(
+                f"{gone} of {before} interactions go, as their user or item has no row of its own in a file that "
+                "load_col loads; filter_inter_by_user_or_item: False keeps them"
+            )
+
     def _reset_index(self) -> None:
         for name in self.feat_name_list:
             if getattr(self, name).empty:

@@ -24,7 +24,7 @@ from recbole_cllm4rec.protocol.split import Split, history_masked, split
 from recbole_cllm4rec.refusals import of_recbole
 from recbole_cllm4rec.registry import Entry, resolve
 from recbole_cllm4rec.report.plots import validation_curves
-from recbole_cllm4rec.report.result import commit, versions, write_result
+from recbole_cllm4rec.report.result import commit, result_path, versions, write_result
 from recbole_cllm4rec.report.rows import read_result
 from recbole_cllm4rec.training.estimate import peak_memory
 
@@ -82,6 +82,13 @@ def _result_before(config: Config, resume: Resume) -> dict[str, Any] | None:
     return read_result(path)
 
 
+def _warn_of_another(config: Config) -> None:
+    """Before a result of another configuration is replaced."""
+    path = result_path(Path(config["result_dir"]) / config["dataset"], run_name(config), config["seed"])
+    if path.exists() and read_result(path).get("config_hash") != config.digest():
+        getLogger().warning("%s is of another configuration, and will be replaced: --run_name keeps both", path)
+
+
 def configure(
     model: str,
     dataset: str,
@@ -96,6 +103,7 @@ def configure(
 
 def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
     """As :func:`run`, configuration and folder being ready."""
+    _warn_of_another(config)
     fitted = fit(entry, config, run=current)
     if config["history_read"] != "train":
         fitted.trainer.to_read = reading.at_test(config, fitted.parts.parts)

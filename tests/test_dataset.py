@@ -95,6 +95,19 @@ def test_na_is_an_id(tmp_path: Path) -> None:
     assert corpus.user_texts[dataset.token2id("user_id", "NA")] == "Namibia."
 
 
+def test_interactions_that_go_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {
+        "inter": atomic("user_id:token item_id:token", "u1 a", "u1 b", "u2 c"),
+        "item": atomic("item_id:token", "a"),
+    }
+    columns = {"load_col": {"inter": ["user_id", "item_id"], "item": ["item_id"]}}
+    load(tmp_path, files, **columns)
+    assert "2 of 3 interactions go, as their user or item has no row of its own" in caplog.text
+    caplog.clear()
+    load(tmp_path, {}, **columns, filter_inter_by_user_or_item=False)
+    assert "interactions go" not in caplog.text
+
+
 def test_ids_that_look_like_numbers_stay_apart(tmp_path: Path) -> None:
     rows = ["007 1", "7 01", "7.0 1.0", "2024-01-31 1", "1e3 01", "1000 1.0"]
     dataset = load(tmp_path, {"inter": atomic("user_id:token item_id:token", *rows)})

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shop import SMALL, shop_in
 
 from recbole_cllm4rec.checkpoint.weights import load_weights
 from recbole_cllm4rec.config import Config
@@ -59,7 +60,7 @@ class TestOnML100K:
 
     def test_it_names_what_the_training_part_told(self, finished: tuple[dict[str, Any], Path]) -> None:
         told = finished[0]["inferred"]
-        assert list(told) == ["strength"]  # the split is at random, and so of no recency
+        assert list(told) == ["text share", "strength"]  # the split is at random, and so of no recency
         assert told["strength"] > 1
 
     def test_its_training_is_drawn(self, finished: tuple[dict[str, Any], Path]) -> None:
@@ -191,3 +192,13 @@ def test_every_variant_runs(variant: str, bert: Path, tmp_path: Path, monkeypatc
     assert 0 < result["test"]["recall@5"] <= 1
     assert result["backbone"]["trained"] is (variant in ("LLM-Scratch", "LLM-FtAll"))
     assert ("content" in {epoch["stage"] for epoch in result["history"]}) is (variant != "LLM-CF")
+
+
+def test_a_result_of_another_configuration_is_not_replaced_in_silence(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    with shop_in(tmp_path_factory, "replaced"):
+        for split_seed, replaced in ((1, False), (1, False), (2, True)):
+            caplog.clear()
+            run("Pop", "shop", (), {**SMALL, "split_seed": split_seed})
+            assert ("Pop-2020.json is of another configuration, and will be replaced" in caplog.text) is replaced

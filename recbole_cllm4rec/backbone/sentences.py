@@ -63,7 +63,9 @@ def _encode(
     sentences = torch.zeros(len(layouts), backbone.hidden_size, device=backbone.word_embeddings.device)
     training = backbone.training
     backbone.eval()  # the dropout of one that is to be trained would blur the texts
-    with tqdm(total=len(layouts), desc=f"encode the text of {what}", unit="text", disable=not show_progress) as bar:
+    with tqdm(
+        total=len(layouts), desc=f"encode the text of {what}", unit="text", disable=not (show_progress and layouts)
+    ) as bar:
         for rows, own in processes.turns(batches_by_length(lengths, len(layouts), max_batch_tokens)):
             means = _mean_states(backbone, [layouts[r] for r in rows])
             if own:

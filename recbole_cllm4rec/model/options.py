@@ -38,7 +38,8 @@ class CLLM4RecOptions(ClosedFormOptions):
     """κ: where n items are shown the user token counts (n + 1) / (n + 1 + κ) in the head; with 0 always in full."""
     training_prior: Annotated[float, AtLeast(0)]
     """Weight in training of the closed form over a history, in units of its likeliest strength. Its item weights are
-    those of ``reg_weight``, ``tfidf_weight``, ``sentence_weight`` and ``amplification``."""
+    those of ``reg_weight``, ``tfidf_weight``, ``sentence_weight`` and ``amplification``, the weights of texts as far as
+    they find hidden items."""
     scoring_prior: Annotated[float, AtLeast(0)]
     """The same in scoring, where a history hides nothing."""
     lambda_c: Annotated[float, AtLeast(0)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from recbole.data.interaction import Interaction
+from tqdm import tqdm
 
 from recbole_cllm4rec.corpus.batching import POOL, Batch
 from recbole_cllm4rec.training.stages import Pass, Stage
@@ -36,7 +37,9 @@ class Estimate:
         )
 
 
-def estimate(stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: int, seed: int) -> Estimate:
+def estimate(
+    stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: int, seed: int, show_progress: bool = False
+) -> Estimate:
     """Take steps at a rate of 0 on the shortest and the longest of some batches of every pass, and fill in the others.
 
     Weights, gradients, optimisers and the random streams of training are left as they were.
@@ -44,10 +47,13 @@ def estimate(stages: Sequence[Stage], model: Any, valid_data: Any, eval_step: in
     rng = np.random.default_rng([seed, len(stages)])
     minutes: dict[str, float] = {}
     sampling = model.sampling.get_state()
-    with torch.random.fork_rng():
+    passes = sum(len(stage.passes) for stage in stages)
+    with torch.random.fork_rng(), tqdm(total=passes, desc="estimate", unit="pass", disable=not show_progress) as bar:
         for stage in stages:
-            seconds = sum(_epoch_seconds(current, model.device, rng) for current in stage.passes)
-            minutes[stage.name] = stage.epochs * seconds / 60
+            minutes[stage.name] = 0.0
+            for current in stage.passes:
+                minutes[stage.name] += stage.epochs * _epoch_seconds(current, model.device, rng) / 60
+                bar.update()
             if stage.validates and valid_data:
                 minutes["validation"] = -(-stage.epochs // eval_step) * _validation_seconds(model, valid_data) / 60
     model.sampling.set_state(sampling)
@@ -58,7 +64,8 @@ def _epoch_seconds(current: Pass, device: torch.device, rng: np.random.Generator
     batches = sorted(islice(current.batches(rng), POOL), key=_tokens)
     ends = batches[0], batches[-1]
     with _standing_still(current.optimisers):
-        seconds = [_step_seconds(current, batch, device) for batch in ends]
+        # The first step pays for what the others find ready.
+        _, *seconds = (_step_seconds(current, batch, device) for batch in (batches[0], *ends))
     # Of a step, a part is the same whatever its documents, and the rest goes by tokens.
     of_each = np.interp([_tokens(batch) for batch in batches], [_tokens(batch) for batch in ends], seconds)
     return float(of_each.sum()) * len(current) / sum(len(batch) for batch in batches)
@@ -69,14 +76,12 @@ def _tokens(batch: Batch) -> int:
 
 
 def _step_seconds(current: Pass, batch: Batch, device: torch.device) -> float:
-    seconds = 0.0
-    for _ in range(2):  # the first pays for what the second finds ready
-        start = perf_counter()
-        current.zero_grad()
-        current.backward(batch, device)
-        current.step()
-        _wait(device)
-        seconds = perf_counter() - start
+    start = perf_counter()
+    current.zero_grad()
+    current.backward(batch, device)
+    current.step()
+    _wait(device)
+    seconds = perf_counter() - start
     current.zero_grad()
     return seconds
 

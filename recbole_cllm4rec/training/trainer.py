@@ -86,7 +86,8 @@ class StagedTrainer(FullSortEvaluation):
         if not self.eval_step:
             valid_data = None  # as in RecBole
         if self._resumed is None:
-            self.logger.info(str(estimate(self.stages, self.model, valid_data, self.eval_step, self.config["seed"])))
+            for_whom = valid_data, self.eval_step, self.config["seed"], show_progress
+            self.logger.info(str(estimate(self.stages, self.model, *for_whom)))
         else:
             with restoring(Path(self.saved_model_file).parent):
                 check_state(self._resumed)

@@ -75,6 +75,7 @@ def test_2014_with_metadata_in_python(capsys):
         "topk": [1],
         "metrics": ["Recall", "NDCG", "CappedRecall"],
         "valid_metric": "NDCG@1",
+        "table_metrics": ["recall@1", "ndcg@1"],
     }
     assert capsys.readouterr().out.startswith("Wrote dataset/tiny: 3 users, 3 items, 9 interactions (more in")
 

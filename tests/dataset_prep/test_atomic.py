@@ -98,6 +98,7 @@ def test_files_of_a_dataset_without_a_split(tmp_path):
         "topk": [1],
         "metrics": ["Recall", "NDCG", "CappedRecall"],
         "valid_metric": "NDCG@1",
+        "table_metrics": ["recall@1", "ndcg@1"],
     }
 
 
@@ -128,6 +129,7 @@ def test_few_items_have_cut_offs_of_their_own(tmp_path, n, topk):
     settings = yaml.safe_load((tmp_path / "toy" / "toy.yaml").read_text())
     assert settings.get("topk") == topk
     assert settings.get("valid_metric") == (topk and f"NDCG@{topk[-1]}")
+    assert topk is None or settings["table_metrics"][-1] == f"ndcg@{topk[-1]}"
 
 
 def test_only_sources_with_text_are_among_the_text_fields(tmp_path):

@@ -112,9 +112,20 @@ def test_clicks_alone_under_other_names(capsys):
     card = Path("dataset/tiny/tiny.card.md").read_text()
     assert "raw.tsv.gz --columns member=who,job=what --min-user 2 --min-item 2 --out dataset/tiny\n" in card
     assert "No column says what the action was: all weigh 1." in card
+    assert "Times: none" not in card  # there is no other column
     capsys.readouterr()
     assert main(["jobs", "raw.tsv.gz", "--columns", "member=who,job=what", "--out", "dataset/tiny"]) == 2
     assert "exists (Made by: " in capsys.readouterr().err
+
+
+def test_a_column_that_may_hold_times(capsys):
+    Path("raw.csv").write_text(
+        "member_id,job_id,when\na,x,2024-01-31\na,y,2024-01-31\nb,x,2024-02-01\nb,y,2024-02-01\n"
+    )
+    assert convert("raw.csv", "--dry-run", *CORE) == 0
+    assert (
+        "Times: none, so that nothing can be split by time; unread are 'when': if one holds" in capsys.readouterr().out
+    )
 
 
 def test_actions_of_ones_own(capsys):

@@ -108,6 +108,7 @@ def test_files_by_hand(raw, capsys):
         "topk": [1],
         "metrics": ["Recall", "NDCG", "CappedRecall"],
         "valid_metric": "NDCG@1",
+        "table_metrics": ["recall@1", "ndcg@1"],
     }
     assert settings.startswith("# Made by: python -m dataset_prep paper-layout raw --out dataset/tiny\n# train_matrix")
     assert "| 2 | 4 | 3 | 2 | 2 | 12.50% |" in card  # 7 of 8 pairs interact
