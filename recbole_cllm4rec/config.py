@@ -105,7 +105,7 @@ class Config(recbole.config.Config):
         self.asked = checked(layers, self.model, dataset, options)
         self.final_config_dict = deepcopy(self.asked) | self.internal_config_dict
         compat.trust(self.asked["checkpoint_dir"])
-        with _one_line_errors():
+        with _one_line_errors(self.model):
             self._set_default_parameters()
             self._init_device()
             self._set_train_neg_sample_args()
@@ -232,12 +232,12 @@ def model_class(model: str | type) -> Any:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """RecBole's own refusals as user's errors."""
+def _one_line_errors(model: str) -> Iterator[None]:
+    """RecBole's own refusals of a configuration of ``model`` as user's errors."""
     try:
         yield
     except (ValueError, NotImplementedError, RuntimeError, TypeError) as error:
-        raise UserError("RecBole refuses this configuration: " + " ".join(str(error).split())) from error
+        raise UserError(f"RecBole refuses this configuration of {model}: {' '.join(str(error).split())}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -90,7 +90,7 @@ def test_keys_that_no_yaml_has_are_known(write: Callable[[str, Any], Path]) -> N
         ({"valid_metric": "NDCG@10"}, "valid_metric is NDCG@10, but NDCG takes @k with k from topk: [20, 40, 100]"),
         (
             {"metrics": ["AUC", "NDCG"], "valid_metric": "AUC"},
-            "RecBole refuses this configuration: Ranking metrics and",
+            "RecBole refuses this configuration of Toy: Ranking metrics and",
         ),
         ({"eval_args.order": "random"}, "eval_args.order takes one of 'RO', 'TO', not 'random'"),
         ({"eval_args.group_by": "item"}, "eval_args.group_by takes one of 'user', 'none' or null, not 'item'"),
@@ -136,7 +136,7 @@ def test_an_illegal_value_in_a_file_is_named_with_the_file(write: Callable[[str,
 
 def test_recbole_refuses_in_one_line(write: Callable[[str, Any], Path]) -> None:
     message = refusal("FM", "toy", (), {"eval_args.mode": "full"})
-    assert message == "RecBole refuses this configuration: Full sort evaluation do not match value-based metrics!"
+    assert message == "RecBole refuses this configuration of FM: Full sort evaluation do not match value-based metrics!"
 
 
 def test_values_are_converted_to_their_types(write: Callable[[str, Any], Path]) -> None:

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from recbole_cllm4rec import processes
 from recbole_cllm4rec.corpus.text import Histories, IntArray
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.model.closed_form import ClosedFormOptions, Matrix, text_ease_weights, text_kernel
@@ -115,6 +116,7 @@ class HistoryPrior:
         for share in tqdm(SHARES, desc="weigh the texts", unit="share", disable=not show_progress):
             solve(range(n_folds), share)
             nats[share] = self._likeliest(hidden, RECENCIES[::3] if latest else (1.0,), show_progress=False).nats
+        nats = processes.from_main(lambda: nats)  # a last bit may decide
         best = min(reversed(SHARES), key=nats.__getitem__)
         return best, n_folds if best == SHARES[-1] else 0
 
