@@ -105,10 +105,11 @@ def _cut_offs(n_items: int) -> str:
     if n_items >= PROTOCOL:
         return ""
     topk = [k for k in CUT_OFFS if k <= max(1, n_items // 2)][-3:]
+    columns = ", ".join(f"{metric}@{k}" for k in topk[-2:] for metric in ("recall", "ndcg"))
     return (
         f"# The cut-offs of the paper, up to {PROTOCOL}, need more items than the {n_items} here.\n"
         f"topk: {topk}\nmetrics: [Recall, NDCG, CappedRecall]\nvalid_metric: NDCG@{topk[-1]}\n"
-        f"table_metrics: {[f'{metric}@{k}' for k in topk[-2:] for metric in ('recall', 'ndcg')]}\n".replace("'", "")
+        f"table_metrics: [{columns}]\n"
     )
 
 

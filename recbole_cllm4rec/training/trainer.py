@@ -86,8 +86,9 @@ class StagedTrainer(FullSortEvaluation):
         if not self.eval_step:
             valid_data = None  # as in RecBole
         if self._resumed is None:
-            for_whom = valid_data, self.eval_step, self.config["seed"], show_progress
-            self.logger.info(str(estimate(self.stages, self.model, *for_whom)))
+            seed = self.config["seed"]
+            found = estimate(self.stages, self.model, valid_data, self.eval_step, seed, show_progress)
+            self.logger.info(str(found))
         else:
             with restoring(Path(self.saved_model_file).parent):
                 check_state(self._resumed)
