@@ -19,7 +19,7 @@ from tqdm import tqdm
 from recbole_cllm4rec.auditing import audit, leak, read_audit, summary
 from recbole_cllm4rec.checkpoint.interrupts import sigterm_as_interrupt
 from recbole_cllm4rec.config import Config
-from recbole_cllm4rec.errors import UnknownOptionError, UserError
+from recbole_cllm4rec.errors import UnfitConfigError, UnknownOptionError, UserError
 from recbole_cllm4rec.experiment import configure, run
 from recbole_cllm4rec.protocol.leakage import report
 from recbole_cllm4rec.protocol.split import split
@@ -91,15 +91,15 @@ def compare(
 
     Raises :class:`UserError` for models and options that nobody has, and for results of another split.
     """
-    rows = _plan(models, dataset, seeds, config_files, overrides)
+    rows, refused = _plan(models, dataset, seeds, config_files, overrides)
     reference = reference or next(iter(rows))
     if reference not in rows:
         raise UserError(f"reference is {reference!r}, which is not among the rows: {', '.join(rows)}")
     entry, config, _ = fitting("Pop", dataset, config_files, overrides)  # what the rows have in common
     fingerprints = split(config, entry.dataset(config)).fingerprints
-    audits = [_audit_of(jobs[0]) for jobs in rows.values()]
+    audits = [_audit_of(jobs[0]) for jobs in rows.values() if jobs]
     runs = [job for jobs in zip_longest(*rows.values()) for job in jobs if job]  # all of the first seed, then the next
-    errors = _run_all([*audits, *runs], fingerprints)
+    errors = refused | _run_all([*audits, *runs], fingerprints)
     done = read_rows({name: [job.path for job in jobs] for name, jobs in rows.items() if name not in errors})
     found = {row.name: row for row in done} | {name: Row(name, [], {}, why) for name, why in errors.items()}
     audited = summary({job.row: read_audit(job.path)["verdicts"] for job in audits if job.row not in errors})
@@ -112,28 +112,50 @@ def fitting(
     model: str, dataset: str, config_files: Sequence[str | Path], overrides: Mapping[str, Any]
 ) -> tuple[Entry, Config, dict[str, Any]]:
     """As :func:`configure`, with those of ``overrides`` that the model has; and these."""
+    kept = heard(model, dataset, config_files, overrides)
+    return *configure(model, dataset, config_files, kept), kept
+
+
+def heard(model: str, dataset: str, config_files: Sequence[str | Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``overrides`` that the model has, whether it can follow them or not."""
     kept = dict(overrides)
     while True:
         try:
-            return *configure(model, dataset, config_files, kept), kept
+            configure(model, dataset, config_files, kept)
         except UnknownOptionError as error:
-            heard = {key: value for key, value in kept.items() if key.partition(".")[0] != error.key}
-            if heard == kept:  # it is a file's
+            known = {key: value for key, value in kept.items() if key.partition(".")[0] != error.key}
+            if known == kept:  # it is a file's
                 raise
-            kept = heard
+            kept = known
+        except UnfitConfigError:
+            return kept
+        else:
+            return kept
 
 
 def _plan(
     models: Sequence[str], dataset: str, seeds: int, files: Sequence[str | Path], overrides: Mapping[str, Any]
-) -> dict[str, list[Job]]:
-    """Row -> its runs, one a seed. Raises :class:`UserError` for two rows of one name."""
+) -> tuple[dict[str, list[Job]], dict[str, str]]:
+    """Row -> its runs, one a seed; and row -> why its model cannot follow the configuration, where it has no runs.
+
+    Raises :class:`UserError` for two rows of one name, and for an option that none of the models has.
+    """
     rows: dict[str, list[Job]] = {}
+    refused: dict[str, str] = {}
+    unheard = dict(overrides)
     for asked in (read_model(text, seeds) for text in models):
         if asked.row in rows:
             raise UserError(f"models has {asked.row!r} twice: give a row once")
-        rows[asked.row] = [_job(asked, dataset, files, overrides, number) for number in range(asked.seeds)]
-    _check_heard(models, dataset, files, overrides)
-    return rows
+        kept = heard(asked.model, dataset, files, {**overrides, **asked.overrides})
+        unheard = {key: value for key, value in unheard.items() if key not in kept}
+        try:
+            rows[asked.row] = _jobs(asked, dataset, files, kept)
+        except UnfitConfigError as error:
+            rows[asked.row], refused[asked.row] = [], str(error)
+            tqdm.write(f"{asked.row}: {error}")
+    if unheard:
+        configure(read_model(models[0], 1).model, dataset, files, unheard)
+    return rows, refused
 
 
 def read_model(text: str, seeds: int) -> Asked:
@@ -152,31 +174,22 @@ def _columns(config: Config, rows: Sequence[Row]) -> list[str]:
     return [metric for metric in wanted if metric in measured] or sorted(measured) or wanted
 
 
-def _job(asked: Asked, dataset: str, files: Sequence[str | Path], overrides: Mapping[str, Any], number: int) -> Job:
-    name = asked.model
-    _, config, kept = fitting(name, dataset, files, {**overrides, **asked.overrides})
+def _jobs(asked: Asked, dataset: str, files: Sequence[str | Path], kept: Mapping[str, Any]) -> list[Job]:
     if asked.variant and "variant" not in kept:
-        raise UserError(f"{name} has no variants: write {name} alone, not {name}:{asked.variant}")
-    seed = config["seed"] + number
-    kept |= {"seed": seed, "run_name": asked.row, "show_progress": False}
-    _, config = configure(name, dataset, files, kept)
+        raise UserError(f"{asked.model} has no variants: write {asked.model} alone, not {asked.model}:{asked.variant}")
+    _, config = configure(asked.model, dataset, files, kept)
+    return [_job(asked, dataset, files, kept, config["seed"] + number) for number in range(asked.seeds)]
+
+
+def _job(asked: Asked, dataset: str, files: Sequence[str | Path], kept: Mapping[str, Any], seed: int) -> Job:
+    own = {**kept, "seed": seed, "run_name": asked.row, "show_progress": False}
+    _, config = configure(asked.model, dataset, files, own)
     path = result_path(Path(config["result_dir"]) / dataset, asked.row, seed)
-    return Job(asked.row, name, dataset, files, kept, config.digest(), path)
+    return Job(asked.row, asked.model, dataset, files, own, config.digest(), path)
 
 
 def _audit_of(job: Job) -> Job:
     return replace(job, path=job.path.with_name(f"{job.row}.audit.json"), audits=True)
-
-
-def _check_heard(
-    models: Sequence[str], dataset: str, files: Sequence[str | Path], overrides: Mapping[str, Any]
-) -> None:
-    """Raise :class:`UserError` for an option that none of the models has."""
-    rows = [read_model(text, 1) for text in models]
-    heard = [fitting(asked.model, dataset, files, {**overrides, **asked.overrides})[2] for asked in rows]
-    for key, value in overrides.items():
-        if not any(key in kept for kept in heard):
-            configure(rows[0].model, dataset, files, {key: value})
 
 
 def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str]) -> dict[str, str]:

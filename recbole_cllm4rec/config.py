@@ -19,7 +19,7 @@ from recbole_cllm4rec import compat, processes
 from recbole_cllm4rec.config_check import checked
 from recbole_cllm4rec.config_layers import dataset_folder, gather, model_names, properties_dir, recbole_models
 from recbole_cllm4rec.config_rules import SHARES_OF_TRANSFORMS
-from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.errors import UnfitConfigError, UserError, suggestion
 from recbole_cllm4rec.protocol import metrics
 from recbole_cllm4rec.yamlio import Loader
 
@@ -175,26 +175,31 @@ class Config(recbole.config.Config):
             )
 
     def _check_model_can(self, sequential: bool) -> None:
-        """Raise :class:`UserError` for options that only some models can follow, where RecBole fails in training."""
+        """Raise :class:`UnfitConfigError` for what only some models can follow, where RecBole fails in training."""
         transform, theirs = self["transform"], self.model in recbole_models()
         if transform and theirs and not sequential:
-            raise UserError(f"transform is {transform}, which changes sequences of items: {self.model} reads none")
+            raise UnfitConfigError(
+                f"transform is {transform}, which changes sequences of items: {self.model} reads none"
+            )
         share = SHARES_OF_TRANSFORMS.get(transform)
         if share and self[share] is None:
-            raise UserError(f"transform is {transform}, which takes its share from {share}: {self.model} has none")
+            raise UnfitConfigError(
+                f"transform is {transform}, which takes its share from {share}: {self.model} has none"
+            )
         if theirs and self["eval_step"] > self["epochs"] > 0:
-            raise UserError(
+            raise UnfitConfigError(
                 f"eval_step is {self['eval_step']}, but {self.model} trains for {self['epochs']} epochs: no "
                 "validation would ever keep its weights; lower eval_step"
             )
         stage, path = self["train_stage"], self["pre_model_path"]
         if stage in _LATER_STAGES and not Path(path or "").is_file():
-            raise UserError(
+            raise UnfitConfigError(
                 f"train_stage is {stage}, but pre_model_path is {path!r}, which is no file: give the checkpoint of the "
                 "stage before, or leave train_stage out"
             )
-        if self["learner"] == "sparse_adam" and not getattr(self.model_class, "sparse_gradients", False):
-            raise UserError(
+        by_steps = self["MODEL_TYPE"] != ModelType.TRADITIONAL  # a closed form never asks its learner
+        if self["learner"] == "sparse_adam" and by_steps and not getattr(self.model_class, "sparse_gradients", False):
+            raise UnfitConfigError(
                 f"learner is sparse_adam, but gradients of {self.model} are not sparse: set learner to adam"
             )
 
@@ -233,11 +238,12 @@ def model_class(model: str | type) -> Any:
 
 @contextmanager
 def _one_line_errors(model: str) -> Iterator[None]:
-    """RecBole's own refusals of a configuration of ``model`` as user's errors."""
+    """RecBole's own refusals of a configuration of ``model``, as :class:`UnfitConfigError`."""
     try:
         yield
     except (ValueError, NotImplementedError, RuntimeError, TypeError) as error:
-        raise UserError(f"RecBole refuses this configuration of {model}: {' '.join(str(error).split())}") from error
+        message = f"RecBole refuses this configuration of {model}: {' '.join(str(error).split())}"
+        raise UnfitConfigError(message) from error
 
 
 def _plain(value: Any) -> Any:

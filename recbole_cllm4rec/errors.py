@@ -20,6 +20,10 @@ class UnknownOptionError(UserError):
         self.key = key
 
 
+class UnfitConfigError(UserError):
+    """A configuration that the model at hand cannot follow; another may."""
+
+
 def line(error: object) -> str:
     """What ``error`` says, on one line that a terminal shows as it is: paths and values may hold anything."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))

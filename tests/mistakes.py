@@ -98,7 +98,7 @@ MISTAKES = {
         ),
         Mistake("heads that do not divide a size", "--model=SASRec --dataset=shop --n_heads=3 --hidden_size=64"),
         Mistake("sequences for a model that reads none", f"{POP} --transform=crop_itemseq"),
-        Mistake("sparse steps for a model that has none", f"{POP} --learner=sparse_adam"),
+        Mistake("sparse steps for a model that has none", "--model=BPR --dataset=shop --learner=sparse_adam"),
         Mistake("no negatives for a model of pairs", "--model=BPR --dataset=shop --train_neg_sample_args=null"),
         Mistake("a closed form without its regularisation", "--model=EASE --dataset=shop --reg_weight=0"),
         Mistake("two columns of one name", f"{POP} --LABEL_FIELD=item_id"),

@@ -111,6 +111,12 @@ class TestRowsThatFail:
         assert line(found, "EASE").cells["ndcg@3"].mean > 0
         assert ran == [("EASE", 2020), ("EASE", 2021)]
 
+    def test_a_model_that_cannot_follow_an_option(self, ran: list[tuple[str, int]]) -> None:
+        found = table("BPR", "EASE", seeds=2, reference="EASE", learner="sparse_adam")
+        assert str(line(found, "BPR").error).startswith("learner is sparse_adam, but gradients of BPR are not sparse")
+        assert line(found, "EASE").cells["ndcg@3"].mean > 0
+        assert ran == [("EASE", 2020), ("EASE", 2021)]
+
     def test_what_a_model_raises_is_its_rows(
         self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -181,6 +187,8 @@ class TestRefusals:
             (["CLLM4Rec:LLM-CB"], {}, "CLLM4Rec has no variant 'LLM-CB'"),
             (["EASE", "Pop"], {"lambda_c": 1}, "'lambda_c' is an option of CLLM4Rec, not of EASE"),
             (["EASE", "Pop"], {"reg_wight": 1}, "'reg_wight' is not an option; did you mean 'reg_weight'?"),
+            (["BPR", "EASE"], {"learner": "sparse_adam", "reg_wight": 1}, "'reg_wight' is not an option"),
+            (["BPR"], {"learner": "sparse_adam"}, "no row has figures; BPR: learner is sparse_adam"),
             (["EASE"], {"reference": "BPR"}, "reference is 'BPR', which is not among the rows: EASE"),
         ],
     )
