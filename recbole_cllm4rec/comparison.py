@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from threading import Thread
 from typing import Any, NamedTuple
@@ -242,9 +244,18 @@ def _other_split(job: Job, fingerprints: Mapping[str, str]) -> str | None:
     return None if found == dict(fingerprints) else f"scored on another split, test {found['test']}, so not comparable"
 
 
+def _new_processes() -> BaseContext:
+    """Where they come from; on Linux with modules in place, which take longer to load than EASE to be solved."""
+    if sys.platform != "linux":  # libraries of macOS do not survive a fork, and Windows has none
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # torch's optimisers load that
+    return context
+
+
 def _run_apart(job: Job) -> str | None:
     """Run a job in a new process, whose peak memory and random state are its own; why it failed, if it did."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, _new_processes()) as pool:
         try:
             return pool.submit(_run_logged, job).result()
         except BrokenProcessPool:
