@@ -51,32 +51,18 @@ class CLLM4Rec(GeneralRecommender):
     def __init__(self, config: Any, dataset: Any):
         """``dataset``: the training part, which carries the text (:class:`recbole_cllm4rec.dataset.TextDataset`)."""
         super().__init__(config, dataset)
-        self.options = read_options(CLLM4RecOptions, config)
-        options = self.options
-        backbone = load_backbone(
-            options.backbone,
-            options.pretrained,
-            processes.from_main(lambda: resolve_precision(options.precision, self.device)),
-            options.train_backbone,
-            options.max_length,
-            options.text_mask_share,
-            config["seed"],
-        )
-        if options.shard_backbone:
-            self._shard(backbone)
-        self.backbone = backbone.to(self.device)
+        self.options = options = read_options(CLLM4RecOptions, config)
+        self.backbone = self._load_backbone(config["seed"])
+        hidden_size = self.backbone.hidden_size
         self.corpus: Corpus = dataset.corpus()
         self.histories = self.corpus.histories  # read of users that are scored
         options.check_texts(self.corpus.item_texts, remedy="choose --variant=no-text")
-        readers = options.readers_of_items()
         self.vocabulary = ExtendedVocabulary(self.backbone.vocabulary_size, self.corpus.n_users, self.corpus.n_items)
-        sparse = config["learner"] == LAZY_LEARNER
-        words = tfidf_rows(self.corpus.item_texts) if {"shared_words", "tfidf_weight"} & set(readers) else None
-        features = words if options.shared_words else None
-        self.collaborative = View(self.vocabulary, self.backbone.hidden_size, sparse, features).to(self.device)
-        self.content = (
-            View(self.vocabulary, self.backbone.hidden_size, sparse).to(self.device) if options.content_view else None
-        )
+        readers = set(options.readers_of_items())
+        words = tfidf_rows(self.corpus.item_texts) if readers & {"shared_words", "tfidf_weight"} else None
+        view = partial(View, self.vocabulary, hidden_size, config["learner"] == LAZY_LEARNER)
+        self.collaborative = view(words if options.shared_words else None).to(self.device)
+        self.content = view().to(self.device) if options.content_view else None
         self.samples_items = self.n_items - 1 > options.sampled_above
         self.sampling = sampling_stream(config["seed"])
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
@@ -84,17 +70,17 @@ class CLLM4Rec(GeneralRecommender):
         self.asks_question = config["epochs"] > 0  # LLM-PreRec is never taught the question, so it is not asked
         self.head = None
         if options.item_head != "state":
-            head = PooledHead(self.n_items, self.backbone.hidden_size, options.pool_attention, options.user_shrink)
+            head = PooledHead(self.n_items, hidden_size, options.pool_attention, options.user_shrink)
             self.head = head.to(self.device)
         encoded = partial(sentence_rows, self.backbone, config=config, max_batch_tokens=options.max_batch_tokens)
-        reads_sentences = {"token_init", "sentence_weight"} & set(readers)
+        reads_sentences = readers & {"token_init", "sentence_weight"}
         sentences = encoded(self.corpus.item_texts, "items") if reads_sentences else None
         self.prior: HistoryPrior | None = None
         if options.has_prior:
             histories, progress = self.corpus.histories, config["show_progress"]
             self.prior = build_prior(options, histories, self.n_items, words, sentences, self.device, progress)
         if options.token_init == "text" and sentences is not None:
-            self.start_from_text(sentences, encoded(self.corpus.user_texts, "users"))
+            self._start_from_text(sentences, encoded(self.corpus.user_texts, "users"))
 
     def states(self, batch: Batch, own: Rows) -> Tensor:
         """The states [R, K] that the batch reads, its user and item tokens embedded by a view's rows."""
@@ -241,21 +227,33 @@ class CLLM4Rec(GeneralRecommender):
         ask = self.history_prompt.question if self.asks_question else self.history_prompt.continuation
         return Document(ask(user, self.histories[user][-self.history_room :]), NOTHING)
 
-    @torch.no_grad()
-    def start_from_text(self, item_sentences: Matrix, user_sentences: Matrix) -> None:
+    def _load_backbone(self, seed: int) -> Backbone:
+        options = self.options
+        backbone = load_backbone(
+            options.backbone,
+            options.pretrained,
+            processes.from_main(lambda: resolve_precision(options.precision, self.device)),
+            options.train_backbone,
+            options.max_length,
+            options.text_mask_share,
+            seed,
+        )
+        if options.shard_backbone:
+            if backbone.trainable:
+                raise UserError("shard_backbone is for a backbone that stays as it is: leave it out, or train_backbone")
+            backbone.keep_fingerprint()
+            processes.shard(backbone.model, backbone.layers, self.device)
+        return backbone.to(self.device)
+
+    def _start_from_text(self, item_sentences: Matrix, user_sentences: Matrix) -> None:
         """Both views' tokens start at the encoded sentence of their text; tokens without a text stay random."""
         known = item_sentences.any(axis=1)
         if known.sum() < self.n_items - 1:
             self.logger.info(f"{self.n_items - 1 - known.sum()} items have no text; their tokens start at random")
-        view = self.collaborative
-        # Of a word's length, which the backbone is used to.
-        length = self.backbone.word_embeddings.float().norm(dim=1).mean()
-        for table, sentences in ((view.items, item_sentences), (view.users, user_sentences)):
-            rows = torch.from_numpy(sentences).to(table.device)
-            table[rows.any(dim=1)] = rows[rows.any(dim=1)] * length
+        length = self.backbone.word_embeddings.float().norm(dim=1).mean()  # which the backbone is used to
+        self.collaborative.start_at(user_sentences, item_sentences, length)
         if self.content is not None:
-            for own, other in ((self.content.items, view.items), (self.content.users, view.users)):
-                own.copy_(other)
+            self.content.start_like(self.collaborative)
 
     def _item_likelihood(
         self, states: Tensor, batch: Batch, own: Rows, bias: Tensor | None = None, offsets: Tensor | None = None
@@ -274,12 +272,6 @@ class CLLM4Rec(GeneralRecommender):
         rows = own.items_at(sample.items)  # [C, K]
         corrections = sample.corrections if bias is None else sample.corrections + bias[sample.items]
         return negative_log_likelihood(states, rows, batch.reads, sample.positions, corrections)
-
-    def _shard(self, backbone: Backbone) -> None:
-        if backbone.trainable:
-            raise UserError("shard_backbone is for a backbone that stays as it is: leave it out, or train_backbone")
-        backbone.keep_fingerprint()
-        processes.shard(backbone.model, backbone.layers, self.device)
 
     def _users(self, batch: Batch) -> Tensor:
         """Of B documents that name one user each [B]."""

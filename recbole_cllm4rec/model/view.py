@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from recbole_cllm4rec.corpus.tokens import ExtendedVocabulary
+from recbole_cllm4rec.model.closed_form import Matrix
 
 INITIAL_SCALE = 0.02
 """Standard deviation of random tokens, that of the word embeddings of GPT-2 and BERT at their own start."""
@@ -86,6 +87,19 @@ class View(nn.Module):
         )
         self.shared = None if features is None else SharedRows(features, hidden_size)
         self.sparse = sparse
+
+    @torch.no_grad()
+    def start_at(self, users: Matrix, items: Matrix, length: Tensor) -> None:
+        """Tokens start at ``users`` [I, K] and ``items`` [J, K] times ``length``; rows of zeros leave theirs random."""
+        for table, rows in ((self.users, users), (self.items, items)):
+            known = torch.from_numpy(rows.any(axis=1)).to(table.device)
+            table[known] = torch.from_numpy(rows).to(table.device)[known] * length
+
+    @torch.no_grad()
+    def start_like(self, other: "View") -> None:
+        """Tokens start where those of the ``other`` view do, at random ones too."""
+        self.users.copy_(other.users)
+        self.items.copy_(other.items)
 
     def rows(self) -> Rows:
         """The tables as they are now; a step asks once, as a sum of shared rows is dear."""
