@@ -50,4 +50,5 @@ def _as_text(name: str, kind: str) -> str:
 
 
 def _unreadable(path: File, error: duckdb.Error) -> UserError:
-    return UserError(f"{path} is no Parquet file that can be read ({' '.join(str(error).split())[:200]})")
+    why = str(error).partition("\nLINE ")[0]  # after which DuckDB shows the query
+    return UserError(f"{path} is no Parquet file that can be read ({' '.join(why.split())[:200]})")

@@ -196,6 +196,7 @@ def test_a_file_that_is_cut_off(tmp_path):
         ("raw.tsv", b'"id"\t"text"\n', "the names of columns stand in quotes; add --quotes csv if cells do so too"),
         ("raw.jsonl", b"[1]\n[2]\n", "none of its first lines is a record, which stands in braces; is it JSON lines?"),
         ("raw.parquet", b"PAR1 no", "is no Parquet file that can be read ("),
+        ("raw.parquet", b"PAR1 no PAR1", "raw.parquet')"),  # and not the query
         ("raw.parquet", None, "is not a file; give the path of one"),
         ("raw.csv", None, "is not a file; give the path of one"),
     ],
