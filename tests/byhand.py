@@ -19,6 +19,8 @@ from recbole_cllm4rec.model.cllm4rec import CLLM4Rec
 
 Array = NDArray[np.float64]
 Spelt = tuple[str, str]
+UNTOLD = "<item_5>"
+"""No text of the toy's speaks of it: its content token is noise, and no token is regularised to it."""
 
 
 class ByHand:
@@ -106,7 +108,8 @@ class ByHand:
         squares = 0.0
         if own is not None and self.model.content is not None:
             difference = table(self.model.collaborative) - table(self.model.content)
-            entities = [i - len(self.words) for spelt in documents for text in spelt for i in self.ids(text)]
+            ids = [i for spelt in documents for text in spelt for i in self.ids(text) if i not in self.ids(UNTOLD)]
+            entities = [i - len(self.words) for i in ids]
             squares = sum(float(difference[e] @ difference[e]) for e in entities if e >= 0)
         lambda_c = self.model.options.lambda_c
         if scope == "per-document":

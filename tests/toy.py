@@ -89,6 +89,7 @@ def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:
         "weight_decay": 0.0,
         "show_progress": False,
         "sentence_dir": None,
+        "brought_back": None,
         **changes,
     }
 

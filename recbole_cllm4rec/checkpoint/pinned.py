@@ -22,7 +22,8 @@ def check_facts(source: str, backbone: Any) -> None:
 def pinned(config: Any, backbone: Mapping[str, Any] | None) -> Any:
     """``config`` for a model that will be given weights learnt over ``backbone``.
 
-    Its precision is the one that was chosen, perhaps measured, when the run began; tokens are not made of texts.
+    Its precision is the one that was chosen, perhaps measured, when the run began; tokens are not made of texts, as
+    ``brought_back`` says.
     """
     if backbone is None:
         return config
@@ -30,7 +31,7 @@ def pinned(config: Any, backbone: Mapping[str, Any] | None) -> Any:
     changed.final_config_dict = {
         **config.final_config_dict,
         "precision": backbone["precision"],
-        "token_init": "random",
+        "brought_back": True,
     }
     return changed
 

@@ -67,3 +67,10 @@ class Corpus:
     user_texts: Sequence[str]
     item_texts: Sequence[str]
     reviews: Sequence[Review]
+
+    def described(self) -> npt.NDArray[np.bool_]:
+        """Whether a text speaks of a user or an item [n_users + n_items], users first."""
+        found = np.array([bool(text.strip()) for text in (*self.user_texts, *self.item_texts)], dtype=bool)
+        for review in self.reviews:
+            found[[review.user, self.n_users + review.item]] = True
+        return found

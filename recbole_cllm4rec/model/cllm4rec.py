@@ -47,6 +47,7 @@ class CLLM4Rec(GeneralRecommender):
 
     input_type = InputType.POINTWISE
     sparse_gradients = True  # if ``learner`` is sparse_adam
+    told: Tensor
 
     def __init__(self, config: Any, dataset: Any):
         """``dataset``: the training part, which carries the text (:class:`recbole_cllm4rec.dataset.TextDataset`)."""
@@ -63,6 +64,10 @@ class CLLM4Rec(GeneralRecommender):
         view = partial(View, self.vocabulary, hidden_size, config["learner"] == LAZY_LEARNER)
         self.collaborative = view(words if options.shared_words else None).to(self.device)
         self.content = view().to(self.device) if options.content_view else None
+        # Where the views start apart, a content token that no text teaches is noise, and nothing to be regularised to;
+        # where they start alike, at texts, it holds the other at its start.
+        told = torch.from_numpy(self.corpus.described()) | (options.token_init == "text")
+        self.register_buffer("told", told.to(self.device), persistent=False)
         self.samples_items = self.n_items - 1 > options.sampled_above
         self.sampling = sampling_stream(config["seed"])
         self.history_prompt = HistoryPrompt(self.vocabulary, self.backbone.words)
@@ -73,13 +78,14 @@ class CLLM4Rec(GeneralRecommender):
             head = PooledHead(self.n_items, hidden_size, options.pool_attention, options.user_shrink)
             self.head = head.to(self.device)
         encoded = partial(sentence_rows, self.backbone, config=config, max_batch_tokens=options.max_batch_tokens)
-        reads_sentences = readers & {"token_init", "sentence_weight"}
+        starts_at_texts = options.token_init == "text" and not config["brought_back"]
+        reads_sentences = starts_at_texts or "sentence_weight" in readers
         sentences = encoded(self.corpus.item_texts, "items") if reads_sentences else None
         self.prior: HistoryPrior | None = None
         if options.has_prior:
             histories, progress = self.corpus.histories, config["show_progress"]
             self.prior = build_prior(options, histories, self.n_items, words, sentences, self.device, progress)
-        if options.token_init == "text" and sentences is not None:
+        if starts_at_texts and sentences is not None:
             self._start_from_text(sentences, encoded(self.corpus.user_texts, "users"))
 
     def states(self, batch: Batch, own: Rows) -> Tensor:
@@ -304,6 +310,7 @@ class CLLM4Rec(GeneralRecommender):
         penalty = likelihood.new_zeros(())
         if other is not None:
             tokens = batch.entities - self.vocabulary.n_words
+            tokens = tokens[self.told[tokens]]
             penalty = mutual_regularisation(own.at(tokens), other.rows().at(tokens))
         scope = self.options.loss_scope
         return total_loss(likelihood, penalty, self.options.lambda_c, *batch.whole, scope)

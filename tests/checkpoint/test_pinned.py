@@ -13,7 +13,12 @@ BACKBONE = {"name": "minilm", "precision": "bfloat16", "sha256": "a" * 64, "trai
 def test_a_model_gets_the_precision_of_then_and_makes_no_tokens() -> None:
     config = SimpleNamespace(final_config_dict={"precision": "auto", "token_init": "text", "seed": 1})
     now = pinned(config, BACKBONE)
-    assert now.final_config_dict == {"precision": "bfloat16", "token_init": "random", "seed": 1}
+    assert now.final_config_dict == {
+        "precision": "bfloat16",
+        "token_init": "text",
+        "seed": 1,
+        "brought_back": True,
+    }
     assert config.final_config_dict["precision"] == "auto"
     assert pinned(config, None) is config
 

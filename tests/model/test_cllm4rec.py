@@ -253,6 +253,28 @@ class TestWithoutContentView:
         assert current.loss(batch).item() == pytest.approx(expected, rel=1e-4)
 
 
+class TestTokensThatNoTextTeaches:
+    """User 2 and item 3 have a review alone, item 5 has nothing, nor have the paddings."""
+
+    def test_of_views_that_start_apart_they_are_not_regularised(self, gpt2):
+        told = toy.build(toy.options(gpt2)).told
+        assert told.tolist() == [
+            False,
+            True,
+            True,
+            True,
+            False,
+            True,
+            True,
+            True,
+            True,
+            False,
+        ]  # three users, then five items
+
+    def test_of_views_that_start_alike_they_stay_near_their_start(self, gpt2):
+        assert toy.build(toy.options(gpt2, token_init="text")).told.all()
+
+
 class TestTokensFromText:
     @pytest.mark.parametrize("trained", [False, True])
     @pytest.mark.parametrize("name", ["bert", "gpt2"])

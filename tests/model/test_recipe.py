@@ -1,5 +1,6 @@
 """What the recipe adds to the paper's model: shared words, the pooled head and the prior, by hand."""
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -93,7 +94,7 @@ class TestPastTheState:
         assert told.inferred == by_any | {"strength in scoring": strength, "recency": recency}
         assert set(asked.inferred) == {"text share", "strength"}  # the configuration has the recency
         told.load_state_dict(asked.state_dict())
-        told.prior.in_scoring = asked.prior.in_scoring  # of 0.5
+        told.prior = copy(asked.prior)  # of 0.5
         torch.testing.assert_close(scores(told.eval(), 1), scores(asked.eval(), 1))
         told.prior.in_scoring = Likeliest(asked.prior.in_scoring.strength, 1.0)
         assert not torch.allclose(scores(told, 1)[0, 1:], scores(asked, 1)[0, 1:])
