@@ -30,6 +30,7 @@ def audit(
         "run": config["run_name"] or config["model"],
         "config_hash": config.digest(),
         "split": subject.loaders.fingerprints,
+        "files": subject.loaders.files,
         "verdicts": [asdict(verdict) for verdict in verdicts],
     }
     path = Path(config["result_dir"]) / dataset / f"{content['run']}.audit.json"
@@ -46,7 +47,8 @@ def read_audit(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         verdicts = [Verdict(**verdict) for verdict in found["verdicts"]]
-        return {"split": found["split"], "config_hash": found["config_hash"], "verdicts": verdicts}
+        facts = {"split": found["split"], "config_hash": found["config_hash"], "files": found.get("files", {})}
+        return {**facts, "verdicts": verdicts}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no audit that can be read ({error!r}): delete it") from None
 

@@ -114,6 +114,7 @@ class Config(recbole.config.Config):
             for metric in self["metrics"]:
                 metrics_dict[metric.lower()](self)  # a metric checks its own settings
         self._settle_recency()
+        self["table_metrics"] = [metric.lower() for metric in self["table_metrics"]]  # as results name them
         self["device"] = processes.place(self["device"])
         if not processes.is_main():
             self["show_progress"] = self["log_wandb"] = False
@@ -185,11 +186,6 @@ class Config(recbole.config.Config):
         if share and self[share] is None:
             raise UnfitConfigError(
                 f"transform is {transform}, which takes its share from {share}: {self.model} has none"
-            )
-        if theirs and self["eval_step"] > self["epochs"] > 0:
-            raise UnfitConfigError(
-                f"eval_step is {self['eval_step']}, but {self.model} trains for {self['epochs']} epochs: no "
-                "validation would ever keep its weights; lower eval_step"
             )
         stage, path = self["train_stage"], self["pre_model_path"]
         if stage in _LATER_STAGES and not Path(path or "").is_file():

@@ -15,6 +15,7 @@ from recbole_cllm4rec.corpus.escape import unescape
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
 from recbole_cllm4rec.dataset_check import check_files, check_loaded, check_settings
 from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.protocol.sources import digest
 
 SOURCES = ("user", "item", "inter")
 
@@ -23,13 +24,15 @@ class TextDataset(Dataset):
     """Reads atomic files without quoting or guessing at missing values, and keeps the text out of RecBole's tensors.
 
     The columns that ``text_fields`` names become one string a row, joined by ``text_template`` or by a full stop; they
-    stay plain Python strings, found by raw ids until the filters have run and by internal ids after.
+    stay plain Python strings, found by raw ids until the filters have run and by internal ids after. ``files``: sha256
+    of what was read, by name.
     """
 
     def _get_preset(self) -> None:
         super()._get_preset()
         self._raw_texts: dict[str, list[tuple[Any, str]]] = {source: [] for source in SOURCES}
         self._held_out: tuple[TextDataset, ...] = ()
+        self.files: dict[str, str] = {}
         parts = self.benchmark_filename_list
         if parts is not None and len(parts) != 3:
             raise UserError(f"benchmark_filename takes three names, of training, validation and test, not {parts}")
@@ -60,6 +63,7 @@ class TextDataset(Dataset):
     def _load_feat(self, filepath: str, source: FeatureSource | str) -> pd.DataFrame | None:
         """As RecBole's, from a file read by :func:`read_atomic`."""
         frame = read_atomic(Path(filepath), self.config["field_separator"], self.config["encoding"])
+        self.files[Path(filepath).name] = digest(Path(filepath))
         name = source.value if isinstance(source, FeatureSource) else source
         if name in SOURCES:
             self._keep_text(frame, name, filepath)

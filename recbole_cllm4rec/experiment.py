@@ -14,6 +14,7 @@ import torch
 from recbole.utils import ModelType, init_seed
 
 from recbole_cllm4rec import processes
+from recbole_cllm4rec.building import build_model, build_trainer
 from recbole_cllm4rec.checkpoint.resume import Resume, Run, finished, opened, run_name
 from recbole_cllm4rec.compat import fresh_logger
 from recbole_cllm4rec.config import Config
@@ -119,6 +120,7 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "test": _plain(test),
         "valid": fitted.valid,
         "split": fitted.parts.fingerprints,
+        "files": fitted.parts.files,
         "history_mask": history_masked(config, "test"),
         "history_read": _history_read(fitted, config),
         "backbone": _backbone(fitted.model, config),
@@ -159,15 +161,11 @@ def fit(entry: Entry, config: Config, on_validation: OnValidation | None = None,
     log.info("split: %s, masked at test: %s", parts.fingerprints, history_masked(config, "test"))
     clock.lap("data")
     init_seed(config["seed"], config["reproducibility"])
-    with of_recbole(f"to build {config['model']} with these options"):
-        model = entry.model(run.as_before(config), parts.train._dataset).to(config["device"])
+    model = build_model(entry, run.as_before(config), parts)
     clock.lap("model")
-    try:
-        trainer = entry.trainer(config, model)
-    except ImportError as error:  # RecBole's hook to a tracker that is not installed
-        raise UserError(str(error)) from None
+    trainer = build_trainer(entry, config, model)
     facts = _facts(config, parts, model)
-    processes.check_same({name: facts[name] for name in ("config_hash", "split", "backbone", "versions")})
+    processes.check_same({name: facts[name] for name in ("config_hash", "split", "files", "backbone", "versions")})
     trainer.keep(run, run.checked(facts))
     try:
         valid, curve = _train(trainer, parts, config["show_progress"], on_validation)
@@ -185,6 +183,7 @@ def _facts(config: Config, parts: Split, model: Any) -> dict[str, Any]:
         "config": config.effective(),
         "config_hash": config.digest(),
         "split": parts.fingerprints,
+        "files": parts.files,
         "backbone": _backbone(model, config),
         "versions": versions(),
         "device": config["device"].type,

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 from recbole.utils import init_seed
 
+from recbole_cllm4rec.building import build_model
 from recbole_cllm4rec.checkpoint.pinned import check_facts, check_same, pinned
 from recbole_cllm4rec.checkpoint.weights import load_weights
 from recbole_cllm4rec.compat import load_checkpoint
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UserError
+from recbole_cllm4rec.protocol.sources import changed
 from recbole_cllm4rec.protocol.split import Split, split
 from recbole_cllm4rec.registry import Entry
 
@@ -31,7 +33,7 @@ def bring_back(run: Path, result: dict[str, Any], entry: Entry, config: Config) 
 
     ``entry`` and ``config`` are those of the run; the model's class may be another of the same weights. Raises
     :class:`UserError` where the weights are not there or not of this model, and where the data has another split or
-    the frozen backbone another hash.
+    other files, or the frozen backbone another hash.
     """
     weights, backbone = result.get("weights"), result.get("backbone")
     if not isinstance(weights, str) or not weights:
@@ -44,8 +46,12 @@ def bring_back(run: Path, result: dict[str, Any], entry: Entry, config: Config) 
         raise UserError(
             f"dataset {result['dataset']!r} is not what {run} was trained on (its split is another): repeat the run"
         )
+    if name := changed(result.get("files", parts.files), parts.files):
+        raise UserError(
+            f"dataset {result['dataset']!r} is not what {run} was trained on ({name} is another): repeat the run"
+        )
     init_seed(config["seed"], config["reproducibility"])
-    model: Any = entry.model(pinned(config, backbone), parts.train._dataset).to(config["device"])
+    model: Any = build_model(entry, pinned(config, backbone), parts)
     if backbone is not None:
         check_same(run, backbone, model.backbone.fingerprint(), "repeat the run")
     _fill(model, Path(weights), config["device"])

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shop import SMALL, build_shop
@@ -62,6 +63,18 @@ def test_a_full_disk_leaves_the_earlier_file(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UserError, match=r"EASE.audit.json: No space left on device; set result_dir"):
         audit("EASE", "shop", (), {**SMALL, "reg_weight": 1})
     assert json.loads(path.read_text(encoding="utf-8")) == before
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("SASRec", {"n_heads": 3, "hidden_size": 64}, "RecBole refuses to build SASRec with these options: "),
+        ("EASE", {"reg_weight": 0}, "RecBole refuses to build EASE with these options: "),
+    ],
+)
+def test_what_a_run_refuses_an_audit_refuses(model: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        audit(model, "shop", (), {**SMALL, **options})
 
 
 def test_numbering_is_no_leak_but_is_told() -> None:

@@ -68,6 +68,21 @@ def test_weights_that_are_gone_and_data_that_are_others(path: Path) -> None:
     split = json.loads(path.read_text())["split"]
     with pytest.raises(UserError, match=r"dataset 'shop' is not what .* was trained on"):
         back(path, split={**split, "test": "1:ab"})
+    back(path, files=None)  # as runs of before were written
+    with pytest.raises(UserError, match=r"is not what .* was trained on \(shop.item is another\): repeat the run"):
+        back(path, files={**json.loads(path.read_text())["files"], "shop.item": "0" * 64})
+
+
+def test_rows_in_another_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RecBole numbers users and items as they come, and weights go by these numbers."""
+    file = Path("dataset/shop/shop.inter")
+    head, *rows = file.read_text().splitlines(keepends=True)
+    try:
+        file.write_text(head + "".join(reversed(rows)))
+        with pytest.raises(UserError, match=r"dataset 'shop' is not what .* was trained on"):
+            back(path)
+    finally:
+        file.write_text(head + "".join(rows))
 
 
 def test_a_backbone_is_the_one_of_the_run_in_its_precision(home: Path) -> None:

@@ -22,6 +22,7 @@ from recbole_cllm4rec.checkpoint.pinned import check_facts, check_same, pinned
 from recbole_cllm4rec.checkpoint.state import put_together, restoring, take_apart
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.options import check_value
+from recbole_cllm4rec.protocol.sources import changed, changed_since
 from recbole_cllm4rec.report.result import result_path
 from recbole_cllm4rec.report.rows import read_result
 
@@ -81,17 +82,19 @@ class Run:
     def checked(self, facts: dict[str, Any]) -> dict[str, Any]:
         """``facts`` of the run, as they are when it goes on if they agree with those it began with.
 
-        Raises :class:`UserError` for another split and another frozen backbone. What may change a last bit is logged:
-        another device, number of processes or threads, or version of a library.
+        Raises :class:`UserError` for another split, other files and another frozen backbone. What may change a last bit
+        is logged: another device, number of processes or threads, or version of a library.
         """
         before = self.state["run"] if self.state else facts
         if facts["split"] != before["split"]:
             raise UserError(
                 f"{self.folder} is of another split (train {before['split']['train']}, not {facts['split']['train']}): "
-                "the data has changed; start anew, without --resume"
+                f"the data has changed; {_anew(self.folder)}"
             )
+        if name := changed(before.get("files", facts["files"]), facts["files"]):
+            raise UserError(f"{self.folder} is of other data ({name} has changed): {_anew(self.folder)}")
         now = facts["backbone"]["sha256"] if facts["backbone"] else None
-        check_same(self.folder, before["backbone"], now, "start anew, without --resume")
+        check_same(self.folder, before["backbone"], now, _anew(self.folder))
         for fact in ("device", "processes", "threads", "versions"):
             then, now = before.get(fact, facts[fact]), facts[fact]
             if then != now:
@@ -105,7 +108,10 @@ class Run:
 
 
 def finished(config: Any, resume: Resume) -> Path | None:
-    """The result that there is nothing to add to: of this configuration, and not older than what could go on."""
+    """The result that there is nothing to add to: of this configuration, and not older than what could go on.
+
+    Raises :class:`UserError` where the data has changed since.
+    """
     path = result_path(Path(config["result_dir"]) / config["dataset"], run_name(config), config["seed"])
     if resume is False or not path.exists():
         return None
@@ -114,12 +120,19 @@ def finished(config: Any, resume: Resume) -> Path | None:
         return None
     of_result = Path(result["weights"]).parent if isinstance(result.get("weights"), str) else None
     if resume is not True:
-        return path if of_result and _same(of_result, Path(resume)) else None
+        asked = of_result is not None and _same(of_result, Path(resume))
+        return _of_these_data(path, result, config) if asked else None
     for folder in _newest_first(home_of(config)):
         if of_result and _same(folder, of_result):
-            return path
+            break
         if store.exists(folder / "checkpoints"):
             return None
+    return _of_these_data(path, result, config)
+
+
+def _of_these_data(path: Path, result: dict[str, Any], config: Any) -> Path:
+    if name := changed_since(result.get("files", {}), Path(config["data_path"])):
+        raise UserError(f"{path} is of other data ({name} has changed): {_anew(path)}")
     return path
 
 
@@ -207,22 +220,22 @@ def _check_is_run(run: Run) -> None:
 
 def _state(run: Run, config: Any) -> dict[str, Any]:
     """The newest state, if it is of this configuration; the weights of its best epoch are put in their place."""
-    found = store.newest(run.checkpoints)
-    assert found is not None, "somebody else removed it, in spite of the lock"
-    _check_facts(run.folder, found.state)
-    then, now = found.state["run"]["config"], config.effective()
-    if found.state["run"]["config_hash"] != config.digest():
+    newest = store.newest(run.checkpoints)
+    assert newest is not None, "somebody else removed it, in spite of the lock"
+    _check_facts(run.folder, newest.state)
+    then, now = newest.state["run"]["config"], config.effective()
+    if newest.state["run"]["config_hash"] != config.digest():
         changed = [f"{key} was {then.get(key)!r}, not {now.get(key)!r}" for key in now if then.get(key) != now[key]]
         raise UserError(
             f"{run.folder} is of another configuration: {'; '.join(changed[:3])}: ask for the same, or start anew, "
             "without --resume"
         )
     try:
-        store.bring_back(found.best, run.weights(".safetensors"))
+        store.bring_back(newest.best, run.weights(".safetensors"))
     except OSError as error:
         raise UserError(f"{run.folder}: the best weights cannot be copied there ({error.strerror})") from error
     with restoring(run.folder):
-        state: dict[str, Any] = put_together(found.state, found.tensors)
+        state: dict[str, Any] = put_together(newest.state, newest.tensors)
     return state
 
 
@@ -237,6 +250,11 @@ def _check_facts(folder: Path, state: dict[str, Any]) -> None:
             )
         check_value(f"{folder}: run.{key}", kind, facts[key])
     check_facts(f"{folder}: run.backbone", facts["backbone"])
+
+
+def _anew(where: Path) -> str:
+    """What to do where nothing can go on; a comparison has no other way than the second."""
+    return f"start anew, without --resume, or move {where} away"
 
 
 def _same(a: Path, b: Path) -> bool:

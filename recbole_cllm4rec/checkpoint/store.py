@@ -81,10 +81,13 @@ def newest(home: Path) -> Checkpoint | None:
             continue
         for damaged, why in damages.items():
             getLogger().warning("a damaged checkpoint is passed over, the one before it is used: %s", why)
-            damaged.rename(damaged.with_name(f"{damaged.name}{DAMAGED}"))
+            aside = damaged.with_name(f"{damaged.name}{DAMAGED}")
+            shutil.rmtree(aside, ignore_errors=True)  # an earlier one of this number
+            damaged.rename(aside)
         return found
     if damages:
-        raise UserError(f"no checkpoint is whole: {'; '.join(damages.values())}; start anew, without --resume")
+        why = "; ".join(damages.values())
+        raise UserError(f"no checkpoint is whole: {why}; start anew, without --resume, or move {home.parent} away")
     return None
 
 

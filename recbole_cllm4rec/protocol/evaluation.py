@@ -110,6 +110,7 @@ class FullSortEvaluation(Trainer):
 
     def __init__(self, config: Any, model: Any):
         super().__init__(config, model)
+        self.eval_step: int = min(self.eval_step, self.epochs)  # as RecBole has it, once a closed form has one epoch
         self.eval_collector = FairTies(config)
         self.evaluator = UserFigures(config)
         self.scoring_seconds = 0.0

@@ -20,7 +20,8 @@ from recbole_cllm4rec.refusals import of_recbole
 class Split:
     """RecBole's data loaders of the three parts; ``valid`` and ``test`` are None where that part is empty.
 
-    ``fingerprints``: of each part, its number of pairs and a hash of them. ``parts``: their three datasets.
+    ``fingerprints``: of each part, its number of pairs and a hash of them. ``parts``: their three datasets. ``files``:
+    sha256 of the atomic files, by name.
     """
 
     train: Any
@@ -28,6 +29,11 @@ class Split:
     test: Any
     fingerprints: dict[str, str]
     parts: list[Any]
+
+    @property
+    def files(self) -> dict[str, str]:
+        found: dict[str, str] = self.parts[0].files
+        return found
 
 
 @of_recbole("these options for these data")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from recbole.utils import init_seed
 
+from recbole_cllm4rec.building import build_model, build_trainer
 from recbole_cllm4rec.corpus.text import IntArray
 from recbole_cllm4rec.protocol import pairs
 from recbole_cllm4rec.protocol.relabel import relabelled
@@ -92,7 +93,7 @@ def prepare(entry: Entry, config: Any, data: Any) -> Subject:
     twin = relabelled(data, np.random.default_rng(config["split_seed"]))
     loaders = split(config, data)
     init_seed(config["seed"], config["reproducibility"])
-    model = entry.model(config, loaders.train._dataset).to(config["device"])
+    model = build_model(entry, config, loaders)
     if config["train_neg_sample_args"].get("dynamic"):
         loaders.train.get_model(model)
-    return Subject(entry, config, loaders, model, entry.trainer(config, model), split(config, twin))
+    return Subject(entry, config, loaders, model, build_trainer(entry, config, model), split(config, twin))

@@ -37,8 +37,8 @@ _STATES = {
 class Trials:
     """The study of ``search`` in the file ``database``, made if it is not there.
 
-    Its name tells the model, and by a hash the space, the configuration and the split: where one of them changes, a
-    new study begins in the same file. ``workers`` is the folder that :func:`workers.working` was given.
+    Its name tells the model, and by a hash the space, the configuration, the split and the files: where one of them
+    changes, a new study begins in the same file. ``workers`` is the folder that :func:`workers.working` was given.
     """
 
     def __init__(self, search: Search, database: Path, workers: Path) -> None:
@@ -47,7 +47,10 @@ class Trials:
         self._search, self._workers = search, workers
         self._distributions = {name: _distribution(domain) for name, domain in search.space.domains.items()}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        database.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            database.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{database.parent}: {error.strerror}; set result_dir to a folder with room") from error
         with self.lock:
             self._study = optuna.create_study(
                 storage=optuna.storages.RDBStorage(
@@ -133,7 +136,7 @@ class Trials:
 
 
 def _identity(search: Search) -> str:
-    meaning = [search.space.meaning(), search.config.digest(), search.split]
+    meaning = [search.space.meaning(), search.config.digest(), search.split, search.data]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -66,7 +66,8 @@ def write_report(search: Search, study: str, records: Sequence[Record], path: Pa
 
 def command(search: Search, config_file: Path) -> str:
     """The command that trains and tests what was found."""
-    files = " ".join(map(str, [*search.files, config_file]))
+    paths = [str(path) for path in (*search.files, config_file)]
+    files = paths if any(path.split() != [path] for path in paths) else " ".join(paths)
     options = {"model": search.model, "dataset": search.dataset, "config_files": files, **search.overrides}
     return shlex.join(["python", "run_recbole.py", *(f"--{key}={_typed(value)}" for key, value in options.items())])
 

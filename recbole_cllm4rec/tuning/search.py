@@ -47,7 +47,7 @@ class Record:
 class Search:
     """A space around the configuration ``config``, which ``model``, ``dataset``, ``files`` and ``overrides`` give.
 
-    ``split``: the fingerprints of the parts, the same at every point.
+    ``split``: the fingerprints of the parts, the same at every point; ``data``: sha256 of the atomic files.
     """
 
     model: str
@@ -57,6 +57,7 @@ class Search:
     space: Space
     config: Config
     split: dict[str, str]
+    data: dict[str, str]
 
     @property
     def metric(self) -> str:
@@ -121,4 +122,4 @@ def prepare(
         raise UserError(f"dataset {dataset!r} has no validation part, and tuning goes by it: see eval_args.split")
     if config["eval_step"] < 1:
         raise UserError("eval_step is 0, so that nothing is validated, and tuning goes by it: set eval_step to 1")
-    return Search(model, dataset, config_files, overrides, space, config, parts.fingerprints)
+    return Search(model, dataset, config_files, overrides, space, config, parts.fingerprints, parts.files)

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.options import AtLeast, check_value
 from recbole_cllm4rec.tuning.engine import Trials
 from recbole_cllm4rec.tuning.report import Tuned, ranked, write_report
@@ -41,14 +44,19 @@ def tune(
     config = search.config
     path = Path(config["result_dir"]) / dataset / "tuning" / (config["run_name"] or model)
     workers = Path(f"{path}.work")
-    study = Trials(search, Path(f"{path}.db"), workers)
-    with working(workers) as own, _Bar(search, study, total) as bar:
-        try:
-            _work(study, total, own, bar, Path(f"{path}.logs"))
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped after {bar.n} of {total} trials; the same command goes on") from None
-    with study.lock:
-        return write_report(search, study.name, study.records(), path)
+    database = Path(f"{path}.db")
+    try:
+        study = Trials(search, database, workers)
+        with working(workers) as own, _Bar(search, study, total) as bar:
+            try:
+                _work(study, total, own, bar, Path(f"{path}.logs"))
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"stopped after {bar.n} of {total} trials; the same command goes on") from None
+        with study.lock:
+            return write_report(search, study.name, study.records(), path)
+    except (SQLAlchemyError, StorageInternalError) as error:  # the second has the first for its cause
+        why = " ".join(str(error.__cause__ or error).split())[:200]
+        raise UserError(f"{database} cannot be read or written: {why}; move it away, or set result_dir") from error
 
 
 def _work(study: Trials, total: int, own: Path, bar: "_Bar", logs: Path) -> None:

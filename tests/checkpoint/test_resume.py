@@ -125,6 +125,26 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"is of another split .*: the data has changed"):
             train(bert, resume=True)
 
+    @pytest.mark.parametrize("resumes", [True, "saved/shop/CLLM4Rec-2020-*/1"])
+    def test_texts_that_changed_in_a_training_and_after_it(
+        self, resumes: bool | str, bert: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same pairs, and so the same split."""
+        folder = stopped(monkeypatch, bert)
+        resume = resumes if resumes is True else str(folder)
+        file = Path("dataset/shop/shop.item")
+        before = file.read_text()
+        file.write_text(before.replace("red", "violet"))
+        with pytest.raises(
+            UserError, match=r"is of other data \(shop.item has changed\): start anew, .* or move saved"
+        ):
+            train(bert, resume=resume)
+        file.write_text(before)
+        train(bert, resume=resume)
+        file.write_text(before.replace("red", "violet"))
+        with pytest.raises(UserError, match=r"CLLM4Rec-2020.json is of other data \(shop.item has changed\): start"):
+            train(bert, resume=resume)
+
     def test_a_backbone_that_changed(self, bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         stopped(monkeypatch, bert)
         monkeypatch.setattr("recbole_cllm4rec.backbone.base.Backbone.fingerprint", lambda self: "0" * 64)

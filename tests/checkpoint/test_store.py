@@ -84,6 +84,13 @@ class TestDamage:
         assert [newest(home).state["number"], store.exists(home)] == [3, True]
         assert [load(home / number).state["number"] for number in ("000001", "000002")] == [1, 3]
 
+    def test_twice_under_one_number(self, home: Path, best: Path) -> None:
+        write(home, 1, best)
+        for _ in range(2):
+            file = write(home, 2, best) / FILES[0]
+            file.write_bytes(file.read_bytes()[:-1])
+            assert newest(home).state == {"number": 1}
+
     @pytest.fixture(scope="class")
     def one(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
         """A checkpoint that is whole between the examples."""

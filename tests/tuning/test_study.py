@@ -77,6 +77,21 @@ def test_the_better_of_two_values_is_found_and_its_file_repeats_it(space: Path, 
     assert again["split"] == facts()["split"]
 
 
+@pytest.mark.parametrize("content", [b"no database", None])
+def test_a_database_that_cannot_be_used_is_one_line(content: bytes | None, space: Path, shop: Path) -> None:
+    space.write_text(TWO)
+    home = Path("results/shop/tuning")
+    home.parent.mkdir(parents=True)
+    if content is None:
+        home.write_text("a file")
+    else:
+        home.mkdir()
+        (home / "EASE.db").write_bytes(content * 1000)
+    with pytest.raises(UserError, match=r"^results/shop/tuning.*: .*set result_dir") as caught:
+        tune("EASE", "shop", space, 1, (), SMALL)
+    assert "\n" not in str(caught.value)
+
+
 def test_nothing_but_the_bar_is_shown_and_the_log_has_the_rest(
     space: Path, shop: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
