@@ -5,14 +5,15 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.context import BaseContext
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
+from tempfile import gettempdir
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -24,8 +25,8 @@ from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.errors import UnfitConfigError, UnknownOptionError, UserError
 from recbole_cllm4rec.experiment import configure, run
 from recbole_cllm4rec.protocol.leakage import report
+from recbole_cllm4rec.protocol.sources import changed_since
 from recbole_cllm4rec.protocol.split import split
-from recbole_cllm4rec.registry import Entry
 from recbole_cllm4rec.report.comparison import compare as tabulate
 from recbole_cllm4rec.report.comparison import write_comparison
 from recbole_cllm4rec.report.result import result_path
@@ -97,11 +98,10 @@ def compare(
     reference = reference or next(iter(rows))
     if reference not in rows:
         raise UserError(f"reference is {reference!r}, which is not among the rows: {', '.join(rows)}")
-    entry, config, _ = fitting("Pop", dataset, config_files, overrides)  # what the rows have in common
-    fingerprints = split(config, entry.dataset(config)).fingerprints
+    config, fingerprints = _common(rows, refused)
     audits = [_audit_of(jobs[0]) for jobs in rows.values() if jobs]
     runs = [job for jobs in zip_longest(*rows.values()) for job in jobs if job]  # all of the first seed, then the next
-    errors = refused | _run_all([*audits, *runs], fingerprints)
+    errors = refused | _run_all([*audits, *runs], fingerprints, Path(config["data_path"]))
     done = read_rows({name: [job.path for job in jobs] for name, jobs in rows.items() if name not in errors})
     found = {row.name: row for row in done} | {name: Row(name, [], {}, why) for name, why in errors.items()}
     audited = summary({job.row: read_audit(job.path)["verdicts"] for job in audits if job.row not in errors})
@@ -110,12 +110,22 @@ def compare(
     return table, write_comparison(Path(config["result_dir"]) / dataset, table)
 
 
-def fitting(
-    model: str, dataset: str, config_files: Sequence[str | Path], overrides: Mapping[str, Any]
-) -> tuple[Entry, Config, dict[str, Any]]:
-    """As :func:`configure`, with those of ``overrides`` that the model has; and these."""
-    kept = heard(model, dataset, config_files, overrides)
-    return *configure(model, dataset, config_files, kept), kept
+def _common(rows: Mapping[str, Sequence[Job]], refused: Mapping[str, str]) -> tuple[Config, dict[str, str]]:
+    """The configuration of the first row that has one, and the fingerprints of the split that all rows have in common.
+
+    Raises :class:`UserError` where there is none, and where no figures of users come from its test.
+    """
+    job = next((jobs[0] for jobs in rows.values() if jobs), None)
+    if job is None:
+        raise UserError(f"no row has figures; {'; '.join(f'{name}: {why}' for name, why in refused.items())}")
+    entry, config = configure(job.model, job.dataset, job.files, job.overrides)
+    parts = split(config, entry.dataset(config))
+    if parts.test is None or config["eval_args"]["mode"]["test"] == "labeled":
+        raise UserError(
+            f"eval_args is {config['eval_args']}, by which no user is tested: a table needs a test part and "
+            "candidates that are ranked, eval_args.mode full"
+        )
+    return config, parts.fingerprints
 
 
 def heard(model: str, dataset: str, config_files: Sequence[str | Path], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,13 +204,13 @@ def _audit_of(job: Job) -> Job:
     return replace(job, path=job.path.with_name(f"{job.row}.audit.json"), audits=True)
 
 
-def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str]) -> dict[str, str]:
+def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str], data: Path) -> dict[str, str]:
     """Run what is not finished; row -> the line that says why it could not.
 
     A SIGTERM ends it as Ctrl-C does, once the training that is running is saved.
     """
     errors: dict[str, str] = {}
-    todo = [job for job in jobs if not _finished(job, fingerprints)]
+    todo = [job for job in jobs if not _finished(job, fingerprints, data)]
     with (
         sigterm_as_interrupt(),
         tqdm(todo, unit="job", desc=f"{len(jobs) - len(todo)} of {len(jobs)} are there") as bar,
@@ -215,18 +225,18 @@ def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str]) -> dict[str, 
     return errors
 
 
-def _finished(job: Job, fingerprints: Mapping[str, str]) -> bool:
-    """Whether the result is there. Raises :class:`UserError` for a file that is corrupt or of another split."""
+def _finished(job: Job, fingerprints: Mapping[str, str], data: Path) -> bool:
+    """Whether the result is there. Raises :class:`UserError` if it is corrupt, or of another split or data."""
     if not job.path.exists():
         return False
     result = _read(job)
+    then, now = result["split"]["test"], fingerprints["test"]
     if result["split"] != dict(fingerprints):
-        raise UserError(
-            f"{job.path} is of another split (test {result['split']['test']}, not {fingerprints['test']}): move it, or "
-            "set another result_dir"
-        )
+        raise UserError(f"{job.path} is of another split (test {then}, not {now}): move it, or set another result_dir")
     if result.get("config_hash") != job.digest:
         return False
+    if name := changed_since(result.get("files", {}), data):
+        raise UserError(f"{job.path} is of other data ({name} has changed): move it, or set another result_dir")
     return not leak(result["verdicts"]) if job.audits else job.path.with_suffix(".users.npz").exists()
 
 
@@ -244,9 +254,10 @@ def _other_split(job: Job, fingerprints: Mapping[str, str]) -> str | None:
     return None if found == dict(fingerprints) else f"scored on another split, test {found['test']}, so not comparable"
 
 
-def _new_processes() -> BaseContext:
+def _new_processes() -> SpawnContext | ForkServerContext:
     """Where they come from; on Linux with modules in place, which take longer to load than EASE to be solved."""
-    if sys.platform != "linux":  # libraries of macOS do not survive a fork, and Windows has none
+    # Libraries of macOS do not survive a fork, Windows has none, and the path of a socket has no more than 108 bytes.
+    if sys.platform != "linux" or len(os.fsencode(gettempdir())) > 70:
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__, "torch._dynamo"])  # torch's optimisers load that
@@ -255,23 +266,37 @@ def _new_processes() -> BaseContext:
 
 def _run_apart(job: Job) -> str | None:
     """Run a job in a new process, whose peak memory and random state are its own; why it failed, if it did."""
-    with ProcessPoolExecutor(1, _new_processes()) as pool:
-        try:
-            return pool.submit(_run_logged, job).result()
-        except BrokenProcessPool:
-            return f"its process was killed, perhaps for want of memory; see {job.log}"
-        except KeyboardInterrupt:
-            for child in active_children():
-                child.terminate()  # it saves first
-            raise KeyboardInterrupt(f"stopped in {job.title}; the same command goes on") from None
+    context = _new_processes()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, _run_logged, job))
+    process.start()
+    sender.close()  # so that the end of the process is the end of the pipe
+    try:
+        why: str | None = receiver.recv()
+    except EOFError:
+        why = f"its process was killed, perhaps for want of memory; see {job.log}"
+    except KeyboardInterrupt:
+        process.terminate()
+        with suppress(EOFError):
+            receiver.recv()  # it saves first
+        raise KeyboardInterrupt(f"stopped in {job.title}; the same command goes on") from None
+    process.join()
+    return why
+
+
+def _answer(sender: Connection, do: Callable[[Job], str | None], job: Job) -> None:
+    sender.send(do(job))
 
 
 def _run_logged(job: Job) -> str | None:
     Thread(target=_end_with_parent, daemon=True).start()
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("a", encoding="utf-8") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+    try:
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with job.log.open("a", encoding="utf-8") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+    except OSError as error:
+        return f"{job.log}: {error.strerror}; set result_dir to a folder with room"
     return attempt(job)
 
 

@@ -14,7 +14,7 @@ from shop import SMALL, build_shop
 
 from recbole_cllm4rec import comparison
 from recbole_cllm4rec.checkpoint import store
-from recbole_cllm4rec.comparison import Job, compare, fitting
+from recbole_cllm4rec.comparison import Job, compare, heard
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.leakage import Verdict
 from recbole_cllm4rec.report.table import Line, Table
@@ -64,6 +64,10 @@ class TestRuns:
         assert ran == [("EASE", 7), ("Pop", 7), ("EASE", 8), ("Pop", 8)]
         assert found.head["seeds"] == [7, 8]
         assert line(found, "EASE").cells["ndcg@3"].std == 0
+
+    def test_metrics_of_the_table_in_any_case(self, ran: list[tuple[str, int]]) -> None:
+        found = table("EASE", topk=[3, 5], table_metrics=["NDCG@5"])
+        assert list(line(found, "EASE").cells) == ["ndcg@5"]
 
     def test_a_model_may_have_seeds_of_its_own(self, ran: list[tuple[str, int]]) -> None:
         found = table("EASE", "Pop@1", seeds=3, seed=7)
@@ -117,6 +121,16 @@ class TestRowsThatFail:
         assert line(found, "EASE").cells["ndcg@3"].mean > 0
         assert ran == [("EASE", 2020), ("EASE", 2021)]
 
+    def test_models_that_nobody_asked_for_have_no_say(self, ran: list[tuple[str, int]], tmp_path: Path) -> None:
+        own = tmp_path / "mine.yaml"
+        own.write_text("reg_weight: 3\n")
+        compare(["EASE"], "shop", 1, None, [own], SMALL, "python run_recbole.py …")
+        assert ran == [("EASE", 2020)]
+
+    def test_fewer_validations_than_there_are_epochs(self, ran: list[tuple[str, int]]) -> None:
+        found = table("EASE", "BPR", "Pop", epochs=2, eval_step=5)
+        assert not any(line.error for line in found.lines)
+
     def test_what_a_model_raises_is_its_rows(
         self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -136,6 +150,12 @@ class TestRowsThatFail:
     def test_a_killed_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(comparison, "_run_logged", _killed)
         with pytest.raises(UserError, match=r"its process was killed, .*; see results/shop/log/EASE.audit.log"):
+            table("EASE")
+
+    def test_a_log_that_cannot_be_written(self) -> None:
+        RESULTS.mkdir(parents=True)
+        (RESULTS / "log").write_text("a file")
+        with pytest.raises(UserError, match=r"log/EASE.audit.log: .*; set result_dir to a folder with room"):
             table("EASE")
 
     def test_another_split(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +229,18 @@ class TestRefusals:
             table("EASE", split_seed=1)
         assert {path: path.read_bytes() for path in before} == before
 
+    def test_results_of_other_data(self, ran: list[tuple[str, int]]) -> None:
+        table("EASE", "TextEASE")
+        file = Path("dataset/shop/shop.item")
+        file.write_text(file.read_text().replace("red", "violet"))
+        with pytest.raises(UserError, match=r"is of other data \(shop.item has changed\): move it, or set another"):
+            table("EASE", "TextEASE")
+
+    def test_no_user_is_tested(self, ran: list[tuple[str, int]]) -> None:
+        with pytest.raises(UserError, match=r"^eval_args is .*'LS': 'valid_only'.*, by which no user is tested: "):
+            table("EASE", **{"eval_args.order": "TO", "eval_args.split": {"LS": "valid_only"}})
+        assert not ran
+
     def test_a_corrupt_result(self, ran: list[tuple[str, int]]) -> None:
         table("EASE")
         (RESULTS / "EASE-2020.json").write_text('{"run": ')
@@ -250,8 +282,10 @@ def test_who_stops_a_comparison_stops_the_run_that_it_waits_for(gpt2: Path, monk
 
 def test_options_go_to_the_models_that_have_them() -> None:
     asked = {**SMALL, "reg_weight": 3, "eval_args.order": "RO"}
-    assert fitting("EASE", "shop", (), asked)[2] == asked
-    assert fitting("Pop", "shop", (), asked)[2] == {**SMALL, "eval_args.order": "RO"}
+    assert heard("EASE", "shop", (), asked) == asked
+    assert heard("Pop", "shop", (), asked) == {**SMALL, "eval_args.order": "RO"}
+    asked = {"learner": "sparse_adam", "epochs": 3}
+    assert heard("BPR", "shop", (), asked) == asked  # which it cannot follow
 
 
 def test_the_files_say_what_the_table_says(ran: list[tuple[str, int]]) -> None:
