@@ -183,6 +183,8 @@ def _columns(legal: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
         names = () if words == "none" else tuple(words.split(","))
         if wrong := [name for name in names if name not in legal]:
             raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not among {', '.join(legal)}, and 'none'")
+        if again := [name for place, name in enumerate(names) if name in names[:place]]:
+            raise argparse.ArgumentTypeError(f"{again[0]!r} is named twice")
         return names
 
     return columns

@@ -66,8 +66,11 @@ def write(dataset: Dataset, out: Path, recipe: Sequence[str] = (), overwrite: bo
     """
     command = made_by(recipe, out)
     check_out(out, overwrite, command)
-    origin = Origin(command, {path.name: _sha256(path) for path in dataset.sources})
+    origin = Origin(command, {dataset.name_of(path): _sha256(path) for path in dataset.sources})
     if out.exists() and not overwrite:
+        files = [f"{out.name}.{ending}" for ending in (*dataset.tables, "yaml")]
+        if lacking := [name for name in files if not (out / name).is_file()]:
+            raise UserError(f"--out {out} exists, without {lacking[0]}; add --overwrite to make it anew")
         if _origin(out) == origin.lines():
             return None
         raise UserError(f"--out {out} exists, made from other files of these names; add --overwrite to replace it")

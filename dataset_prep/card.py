@@ -128,7 +128,10 @@ def card(name: str, dataset: Dataset, origin: Origin, summary: Summary) -> str:
     if summary.steps:
         header = ["filter", "removed", "interactions", "users", "items"]
         lines += ["\n## Filters\n", *_markdown(header, _removed(summary.steps))]
-    skipped = [f"\n{n:,} lines of {file} could not be used and are left out." for file, n in dataset.left_out.items()]
+    skipped = [
+        f"\n{n:,} lines of {dataset.name_of(file)} could not be used and are left out."
+        for file, n in dataset.left_out.items()
+    ]
     text = [[column, *_coverage(words.lengths)] for column, words in summary.words.items()]
     return "\n".join(
         [

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from dataset_prep.sheets import Sheet, Strings
+from dataset_prep.sheets import Sheet
 from dataset_prep.times import detect
 from recbole_cllm4rec.errors import UserError, suggestion
 
@@ -81,7 +81,7 @@ def find(role: str, sheet: Sheet, told: Mapping[str, str], needed: bool = True) 
 
 
 def texts(option: str, sheet: Sheet, key: str, told: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns of text: those of ``told``, or those that hold words in most of the first records.
+    """The columns of text: those of ``told``, or those that hold words in most of their first cells.
 
     Raises UserError where a column is not there, and where there is none.
     """
@@ -93,7 +93,7 @@ def texts(option: str, sheet: Sheet, key: str, told: Sequence[str] | None) -> tu
                 raise UserError(f"{option} {column}: {sheet.path} has no such column of text; it has {has}{near}")
         return tuple(told)
     sample = sheet.sample()
-    found = tuple(column for column in sheet.columns if column not in (key, "") and _is_text(column, sample))
+    found = tuple(column for column in sheet.columns if column not in (key, "") and _is_text(column, sample[column]))
     if not found:
         raise UserError(f"{sheet.path}: no column holds text; name some with {option}, of {', '.join(sheet.columns)}")
     return found
@@ -112,11 +112,10 @@ def fields(option: str, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_text(column: str, sample: Sequence[Strings]) -> bool:
+def _is_text(column: str, cells: Sequence[str]) -> bool:
     """Whether most of its cells hold letters, and are neither an id nor a link nor a time."""
     if re.search(r"(?:(?:^|[_ .-])[iI][dD]|[a-z]I[dD]|[uU][rR][lL])$", column):
         return False
-    cells = [cell for record in sample if (cell := record.get(column, "").strip())]
     words = [
         cell
         for cell in cells

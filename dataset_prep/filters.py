@@ -37,7 +37,7 @@ def apply(db: duckdb.DuckDBPyConnection, filters: Filters) -> list[Step]:
         "CREATE TABLE pairs AS SELECT n, u, i, rating, time FROM ids JOIN users USING (user_id) JOIN items USING "
         "(item_id) WHERE ending = 'inter'"
     )
-    bound = "--rating-above" if filters.min_weight is None else "--min-weight"
+    bound = _bounds(filters)
     steps = [_step(db, "as read", None, bound)]
     if filters.rating_above is not None:
         _keep(db, f"SELECT * FROM pairs WHERE rating > {float(filters.rating_above)!r}")
@@ -52,6 +52,13 @@ def apply(db: duckdb.DuckDBPyConnection, filters: Filters) -> list[Step]:
         name = f"at least {filters.min_user} a user, {filters.min_item} an item, in {rounds} rounds"
         steps.append(_step(db, name, steps[-1], bound))
     return steps
+
+
+def _bounds(filters: Filters) -> str:
+    """The options that may be loosened."""
+    own = {"--rating-above": filters.rating_above, "--min-weight": filters.min_weight}
+    asked = [option for option, bound in own.items() if bound is not None]
+    return f"{', '.join([*asked, '--min-user'])} or --min-item"
 
 
 def _core(db: duckdb.DuckDBPyConnection, filters: Filters) -> int:
@@ -89,6 +96,6 @@ def _step(db: duckdb.DuckDBPyConnection, name: str, before: Step | None, bound: 
     if not step.interactions and before is not None:
         raise UserError(
             f"nothing is left: the filter '{name}' took the last {before.interactions:,} interactions (of "
-            f"{before.users:,} users with {before.items:,} items); loosen {bound}, --min-user or --min-item"
+            f"{before.users:,} users with {before.items:,} items); loosen {bound}"
         )
     return step

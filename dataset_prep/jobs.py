@@ -81,7 +81,10 @@ class Plan:
         ):
             if given:
                 sheet, key = given
-                notes.append(f"{what}: {', '.join(columns)} of {sheet.path.name} ({sheet.layout}), found by {key!r}.")
+                others = [repr(name) for name in sheet.columns if name not in ("", key, *columns)]
+                rest = f"; unread are {', '.join(others)}" if others else ""
+                source = f"{sheet.path.name} ({sheet.layout})"
+                notes.append(f"{what}: {', '.join(columns)} of {source}, found by {key!r}{rest}.")
         return tuple(notes)
 
 
@@ -182,7 +185,7 @@ def _given(path: Path | None, role: str, told: Mapping[str, str], quotes: Quotes
 
 
 def _kind(clicks: Sheet, time: str) -> str:
-    cells = [cell for record in clicks.sample() if (cell := record.get(time, "").strip())]
+    cells = clicks.sample()[time]
     kind = times.detect(cells)
     if kind is None:
         shown = f", such as {cells[0][:40]!r}," if cells else ""

@@ -26,7 +26,7 @@ class Reader:
     def __init__(self, skip_bad: bool):
         self.skip_bad = skip_bad
         self.left_out: Counter[str] = Counter()
-        """Number of lines left out, by name of the file."""
+        """Number of lines left out, by the path of their file."""
 
     def rows(self, path: File, convert: Callable[[Record], Row]) -> Iterator[Row]:
         """A row for every line of JSON or of a Python literal, in order; see :meth:`judge`."""
@@ -46,7 +46,7 @@ class Reader:
                     raise UserError(
                         f"{path}, line {number}: {what}: {shown!r}; mend the line, or add --skip-bad to leave such out"
                     ) from None
-                self.left_out[path.name] += 1
+                self.left_out[str(path)] += 1
 
 
 def records(path: File, number: Callable[[str], Any] | None = None) -> Iterator[Found[Record]]:

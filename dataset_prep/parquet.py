@@ -1,5 +1,6 @@
 """Parquet, whose records are columns: read by DuckDB, as it is larger than memory too, every value as text."""
 
+import re
 from collections.abc import Iterator
 
 import duckdb
@@ -9,6 +10,8 @@ from dataset_prep.lines import File, Found
 from dataset_prep.staging import BLOCK, MEMORY
 from recbole_cllm4rec.errors import UserError
 
+_SOURCE = "FROM read_parquet(?, binary_as_string = true, hive_partitioning = false)"
+
 
 def types_of(path: File) -> dict[str, str]:
     """The types of the columns, by name. Raises UserError if the file is missing or damaged."""
@@ -16,7 +19,7 @@ def types_of(path: File) -> dict[str, str]:
         raise UserError(f"{path} is not a file; give the path of one")
     try:
         with duckdb.connect() as db:
-            found = db.execute("DESCRIBE SELECT * FROM read_parquet(?, binary_as_string = true)", [str(path)])
+            found = db.execute(f"DESCRIBE SELECT * {_SOURCE}", [_literal(path)])
             return {name: kind for name, kind, *_ in found.fetchall()}
     except duckdb.Error as error:
         raise _unreadable(path, error) from None
@@ -26,11 +29,10 @@ def rows(path: File, columns: tuple[str, ...]) -> Iterator[Found[dict[str, str]]
     """Every record by its number, from 1, its values as text; those of a list after one another."""
     types = types_of(path)
     chosen = ", ".join(_as_text(name, types[name]) for name in columns)
-    source = "FROM read_parquet(?, binary_as_string = true)"
     try:
         with duckdb.connect(config={"memory_limit": MEMORY, "threads": 1}) as db:
-            (total,) = db.execute(f"SELECT count(*) {source}", [str(path)]).fetchone() or (0,)
-            cursor = db.execute(f"SELECT {chosen} {source}", [str(path)])
+            (total,) = db.execute(f"SELECT count(*) {_SOURCE}", [_literal(path)]).fetchone() or (0,)
+            cursor = db.execute(f"SELECT {chosen} {_SOURCE}", [_literal(path)])
             bar = tqdm(total=total, unit="row", desc=f"reading {path.name}", delay=5, leave=False)
             done = 0
             with bar:
@@ -41,6 +43,11 @@ def rows(path: File, columns: tuple[str, ...]) -> Iterator[Found[dict[str, str]]
                     bar.update(len(block))
     except duckdb.Error as error:
         raise _unreadable(path, error) from None
+
+
+def _literal(path: File) -> str:
+    """The path for DuckDB, which takes it for a pattern of several files."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
 
 
 def _as_text(name: str, kind: str) -> str:

@@ -33,7 +33,10 @@ def of(dataset: Dataset) -> str:
         lines += ["", f"first rows of .{ending}", *_shown(table, firsts[ending])]
     lines += ["", f"{'interactions':>12} {'users':>10} {'items':>10}  after"]
     lines += [f"{step.interactions:>12,} {step.users:>10,} {step.items:>10,}  {step.name}" for step in steps]
-    lines += [f"{n:,} lines of {file} cannot be used and are left out." for file, n in dataset.left_out.items()]
+    lines += [
+        f"{n:,} lines of {dataset.name_of(file)} cannot be used and are left out."
+        for file, n in dataset.left_out.items()
+    ]
     return "\n".join([*lines, "", "Nothing was written. If this is right, leave --dry-run out."])
 
 

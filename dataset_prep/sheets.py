@@ -21,7 +21,10 @@ Quotes: TypeAlias = Literal["csv", "none"]
 
 KINDS = {".csv": "CSV", ".tsv": "TSV", ".jsonl": "JSON", ".ndjson": "JSON", ".json": "JSON", ".parquet": "Parquet"}
 DELIMITERS = ",;\t|"  # of CSV; the first is the one that a header of one column has
-SAMPLE = 100  # records of which the columns of JSON lines are told
+SAMPLE = 100
+"""Cells of which a column is told to be text or times."""
+LOOK = 100_000
+"""Records that are looked at for these cells, and for the columns of JSON lines: what few records have comes late."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,21 @@ class Sheet:
         """A row for every record, in order. ``convert`` raises BadRecordError for a record without one."""
         return reader.judge(self.path, self._found(), convert)
 
-    def sample(self) -> list[Strings]:
-        """The first records that can be read."""
-        some = islice(self._found(), SAMPLE)
-        return [record for _, _, record in some if not isinstance(record, BadRecordError)]
+    def sample(self) -> dict[str, list[str]]:
+        """The first cells of every column that are not blank, without the blanks around them."""
+        found: dict[str, list[str]] = {column: [] for column in self.columns}
+        sought = dict(found)
+        for _, _, record in islice(self._found(), LOOK):
+            if isinstance(record, BadRecordError):
+                continue
+            for column in list(sought):
+                if cell := record.get(column, "").strip():
+                    found[column].append(cell)
+                    if len(found[column]) == SAMPLE:
+                        del sought[column]
+            if not sought:
+                break
+        return found
 
     def _found(self) -> Iterator[Found[Strings]]:
         match self.kind:
@@ -74,10 +88,11 @@ def open_sheet(path: File, quotes: Quotes | None = None) -> Sheet:
         legal = ", ".join(KINDS)
         raise UserError(f"{path}: its name does not tell what it is; legal are {legal}, all but the last also with .gz")
     if kind == "JSON":
-        first = [record for _, _, record in islice(_json(path), SAMPLE) if isinstance(record, dict)]
-        if not first:
+        readable = (record for _, _, record in islice(_json(path), LOOK) if isinstance(record, dict))
+        columns = dict.fromkeys(key for record in readable for key in record)
+        if not columns:
             raise UserError(f"{path}: none of its first lines is a record, which stands in braces; is it JSON lines?")
-        return Sheet(path, kind, tuple(dict.fromkeys(key for record in first for key in record)))
+        return Sheet(path, kind, tuple(columns))
     if kind == "Parquet":
         return Sheet(path, kind, tuple(parquet.types_of(path)))
     quoted = quotes == "csv" if quotes else kind == "CSV"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal, TypeAlias
 
 import pandas as pd
@@ -61,7 +61,7 @@ class Dataset:
     ``train.inter``, ``valid.inter`` and ``test.inter``; then ``item`` and ``user``, each optional. An ``inter`` that is
     filtered has the columns ``rating`` and ``timestamp`` (unix seconds) where the filters look at them. ``facts`` is
     YAML: the dataset's settings that its columns do not tell. ``sources`` are the files read. ``left_out`` counts, by
-    file, the lines that are skipped, and ``notes`` are paragraphs of the card; both are complete when all rows have
+    path, the lines that are skipped, and ``notes`` are paragraphs of the card; both are complete when all rows have
     been read. Without ``filters`` all rows stay; with them, of ``item`` and ``user`` those that still have an
     interaction.
     """
@@ -72,3 +72,10 @@ class Dataset:
     filters: Filters | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    def name_of(self, path: Path | str) -> str:
+        """The name of a file that was read, with as many of its folders as tell it from the others."""
+        paths = dict.fromkeys([str(path), *map(str, self.sources), *self.left_out])
+        own, *others = (PurePath(found).parts for found in paths)
+        size = next((k for k in range(1, len(own)) if all(other[-k:] != own[-k:] for other in others)), len(own))
+        return "/".join(own[-size:])

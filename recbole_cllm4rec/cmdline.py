@@ -11,6 +11,7 @@ from recbole_cllm4rec.yamlio import UnfitError, load_plain, problem_of
 
 _KEY = re.compile(r"\w[\w-]*(\.\w[\w-]*)*")  # dots reach into a mapping: eval_args.split.RS
 _HALF_OPEN = re.compile(r"\[[^\[\],]*,[^\[\],]*\)")  # [5,inf) is RecBole's notation of an interval, not YAML
+_NAMES = {"dataset", "data_path"}  # of folders: 2024_01 is a number in YAML, and "yes" a truth
 _COMMENT = re.compile(r"[^'\"\[{].*\s#.*|#.*", re.DOTALL)
 
 
@@ -30,9 +31,10 @@ def parse(argv: Sequence[str]) -> dict[str, Any]:
         key, equals, text = word[2:].partition("=")
         if not _KEY.fullmatch(key):
             raise UserError(f"{shown(word)} has no proper name: write --key=value")
-        if not equals:
-            text = words.pop(0) if words and not words[0].startswith("--") else "true"
-        value = _typed(key, text)
+        if not equals and (not words or words[0].startswith("--")):
+            value: Any = True
+        else:
+            value = _typed(key, text if equals else words.pop(0))
         if key in options and repr(options[key]) != repr(value):
             raise UserError(f"--{key} is given twice, as {shown(options[key])} and as {shown(value)}: keep one")
         options[key] = value
@@ -40,7 +42,7 @@ def parse(argv: Sequence[str]) -> dict[str, Any]:
 
 
 def _typed(key: str, text: str) -> Any:
-    if not text or _HALF_OPEN.fullmatch(text):
+    if not text or _HALF_OPEN.fullmatch(text) or (key in _NAMES and text[0] not in "'\""):
         return text
     if _COMMENT.fullmatch(text):
         raise UserError(f"--{key}: in {shown(text)} the # would start a YAML comment: put quotes around the value")

@@ -11,6 +11,7 @@ from recbole.utils import FeatureSource, FeatureType, ModelType
 
 from dataset_prep import registry
 from recbole_cllm4rec.atomic import check_ids, line_of, read_atomic, to_floats
+from recbole_cllm4rec.config_layers import properties_dir
 from recbole_cllm4rec.corpus.escape import unescape
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
 from recbole_cllm4rec.dataset_check import check_files, check_loaded, check_settings
@@ -57,7 +58,7 @@ class TextDataset(Dataset):
             if self.config["text_fields"].get(source) and not Path(dataset_path, f"{token}.{source}").is_file():
                 raise UserError(
                     f"text_fields names columns of '{source}', but {dataset_path} has no {token}.{source} file: "
-                    "add the file or take the entry out of text_fields"
+                    f"add the file or take the entry out of text_fields{_perhaps_of(token)}"
                 )
 
     def _load_feat(self, filepath: str, source: FeatureSource | str) -> pd.DataFrame | None:
@@ -121,7 +122,13 @@ class TextDataset(Dataset):
             return column.where(column != "")  # an empty cell is RecBole's [PAD]
         if kind is FeatureType.FLOAT:
             self.field2seqlen[field] = 1
-            return to_floats(column, field, filepath)
+            numbers = to_floats(column, field, filepath)
+            if field == self.time_field and numbers.isna().any():  # RecBole puts the mean of all times there
+                raise UserError(
+                    f"{filepath}, line {line_of(numbers.isna())}: the {field} is empty; every row needs one, or leave "
+                    "it out of load_col"
+                )
+            return numbers
         parts = [[part for part in text.split(self.config["seq_separator"]) if part] for text in column]
         longest = max(map(len, parts), default=0)
         length = min((self.config["seq_len"] or {}).get(field, longest), longest)
@@ -214,7 +221,21 @@ class TextDataset(Dataset):
             raise self.lacks_time()
         parts: list[Dataset] = super().build()
         parts[0]._held_out = tuple(parts[1:])
+        if not self.config["repeatable"]:
+            self._check_apart(parts)
         return parts
+
+    def _check_apart(self, parts: Sequence[Any]) -> None:
+        """Raise :class:`UserError` where a pair is in two parts: what is held out would be trained on."""
+        codes = [np.unique(_codes(part)) for part in parts]
+        found, times = np.unique(np.concatenate(codes), return_counts=True)
+        if len(again := found[times > 1]):
+            user, item = divmod(int(again[0]), self.item_num)
+            raise UserError(
+                f"dataset {self.dataset_name!r}: {len(again):,} pairs are in two parts of the split, for instance user "
+                f"{self.id2token(self.uid_field, user)} with item {self.id2token(self.iid_field, item)}: take an "
+                "interaction for one, --rm_dup_inter=first, or rank again what a user has had, --repeatable=True"
+            )
 
     def corpus(self) -> Corpus:
         """What a language model may read in training: the interactions of this part and the texts that go with them."""
@@ -268,6 +289,12 @@ def _codes(part: TextDataset) -> list[int]:
     users, items = part.pairs()
     codes: list[int] = (users * part.item_num + items).tolist()
     return codes
+
+
+def _perhaps_of(dataset: str) -> str:
+    """Where an entry may stand that the user has not written."""
+    path = properties_dir() / "dataset" / f"{dataset}.yaml"
+    return f", or, as properties has a {path.name}, give the dataset another name" if path.is_file() else ""
 
 
 def _how_to_get(dataset: str, path: str) -> str:

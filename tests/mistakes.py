@@ -143,6 +143,12 @@ MISTAKES = {
         Mistake("an id that RecBole keeps", POP, _inter("u1 i1 1", "[PAD] i2 2")),
         Mistake("a date where a number is due", POP, _inter("u1 i1 2024-01-31")),
         Mistake("a time that is infinite", POP, _inter("u1 i1 1", "u1 i2 inf")),
+        Mistake("a time that is missing", POP, _inter("u1 i1 1", "u1 i2 ")),
+        Mistake(
+            "interactions that stand there twice",
+            POP,
+            _inter(*[f"u{u} i{i} {i}" for u in range(9) for i in range(9)] * 2),
+        ),
         Mistake("Latin-1 for UTF-8", POP, {INTER: b"user_id:token\titem_id:token\ttimestamp:float\n\xe9\ti1\t1\n"}),
         Mistake("an encoding that Python does not have", f"{POP} --encoding=utf8x"),
         Mistake("a text column that is not there", POP, _yaml("text_fields.item: [titel]\n")),

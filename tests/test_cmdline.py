@@ -82,6 +82,14 @@ def test_mistakes(argv: list[str], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["2024_01", "007", "1e5", "yes", "null", "[a"])
+def test_the_name_of_a_folder_is_what_stands_there(name: str) -> None:
+    for key in ("dataset", "data_path"):
+        assert parse([f"--{key}={name}"]) == parse([f"--{key}", name]) == {key: name}
+    assert parse(["--dataset='007'"]) == {"dataset": "007"}
+    assert parse(["--dataset"]) == {"dataset": True}  # which is no name
+
+
 @pytest.mark.parametrize("text", ['"word #1"', "word#1", "{a: 'b #1'}", "[a, '#1']"])
 def test_a_hash_that_starts_no_comment_is_text(text: str) -> None:
     assert "#1" in str(parse([f"--a={text}"])["a"])

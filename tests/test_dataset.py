@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from atomic_files import BY_TIME, INTER, PRESPLIT, START, atomic, load, pairs, refusal
+from atomic_files import BY_TIME, INTER, PRESPLIT, START, TIMED, atomic, load, pairs, refusal
 from recbole.data.dataset import Dataset
 
 from recbole_cllm4rec.config import Config
 from recbole_cllm4rec.dataset import TextDataset
+from recbole_cllm4rec.errors import UserError
 
 
 def tensors(dataset: Dataset) -> dict[str, dict[str, list[Any]]]:
@@ -186,3 +187,32 @@ def test_an_order_needs_times(tmp_path: Path) -> None:
         "dataset 'toy': 'timestamp' (TIME_FIELD) is not among the columns that load_col loads, but this model or "
         "eval_args needs it"
     )
+
+
+class TestPairsInTwoParts:
+    """What is held out of them would be trained on."""
+
+    ROWS = tuple(f"u{u} i{(u + k) % 7} {10 * k + time}" for u in range(5) for k in range(4) for time in (0, 1))
+
+    @pytest.mark.parametrize("order", [{}, {"eval_args.order": "TO", "eval_args.split": {"LS": "valid_and_test"}}])
+    def test_they_are_refused(self, order: dict[str, Any], tmp_path: Path) -> None:
+        files = {"inter": atomic("user_id:token item_id:token timestamp:float", *self.ROWS)}
+        dataset = load(tmp_path, files, **TIMED, **order)
+        with pytest.raises(UserError, match=r"'toy': \d+ pairs are in two parts of the split, .* --rm_dup_inter=first"):
+            dataset.build()
+        for remedy in ({"rm_dup_inter": "first"}, {"repeatable": True}):
+            assert load(tmp_path, files, **TIMED, **order, **remedy).build()
+
+    def test_so_are_those_of_files_split_beforehand(self, tmp_path: Path) -> None:
+        header = "user_id:token item_id:token"
+        files = {"train.inter": atomic(header, "u1 a", "u2 b"), "valid.inter": atomic(header, "u1 b")}
+        files |= {"test.inter": atomic(header, "u1 c", "u2 b")}
+        with pytest.raises(UserError, match="1 pairs are in two parts of the split, for instance user u2 with item b:"):
+            load(tmp_path, files, **PRESPLIT).build()
+
+
+@pytest.mark.parametrize("time", ["", "nan"])
+def test_a_time_that_is_missing(time: str, tmp_path: Path) -> None:
+    files = {"inter": atomic("user_id:token item_id:token timestamp:float", ["u1", "i1", "5"], ["u2", "i2", time])}
+    message = refusal(lambda: load(tmp_path, files, **TIMED))
+    assert message.endswith("line 3: the timestamp is empty; every row needs one, or leave it out of load_col")

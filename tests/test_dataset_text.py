@@ -92,6 +92,7 @@ def shop(seed: int) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
 SHOP = {
     "text_fields": {"user": ["bio"], "item": ["title"], "inter": ["review"]},
     "load_col.inter": ["user_id", "item_id", "rating", "timestamp"],
+    "repeatable": True,  # a third of the pairs stand there twice, and may be in two parts
 }
 
 
@@ -153,7 +154,8 @@ def test_reviews_and_histories_of_files_split_beforehand(tmp_path: Path) -> None
         "item": atomic("item_id:token title:token", "e only_in_test"),
     }
     fields = {"inter": ["review"], "item": ["title"]}
-    dataset = load(tmp_path, files, **PRESPLIT, text_fields=fields, **{"load_col.inter": ["user_id", "item_id"]})
+    options = {"load_col.inter": ["user_id", "item_id"], "repeatable": True}
+    dataset = load(tmp_path, files, **PRESPLIT, text_fields=fields, **options)
     corpus = dataset.build()[0].corpus()
     u1, u2, u3 = (dataset.token2id("user_id", user) for user in ("u1", "u2", "u3"))
     a, b, c, d, e = (dataset.token2id("item_id", item) for item in "abcde")

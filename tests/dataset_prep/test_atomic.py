@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -198,6 +199,34 @@ def test_a_replacement_that_fails_at_last_puts_the_old_dataset_back(tmp_path, mo
         write(items(["a"], ["new"]), out, overwrite=True)
     assert (out / "toy.item").read_text() == "item_id:token\ttitle:token_seq\na\told\n"
     assert names(tmp_path) == {"toy"}
+
+
+def test_files_of_one_name_are_told_by_their_folders(tmp_path):
+    paths = [tmp_path / folder / "part-0.csv" for folder in ("clicks", "jobs")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("one")
+    out = tmp_path / "tiny"
+
+    def made() -> Dataset:
+        return replace(items(["i"], ["lip"]), sources=tuple(paths), left_out={str(paths[1]): 2})
+
+    assert write(made(), out)
+    card = (out / "tiny.card.md").read_text()
+    assert "clicks/part-0.csv" in card
+    assert "2 lines of jobs/part-0.csv could not be used" in card
+    assert write(made(), out) is None
+    paths[0].write_text("two")
+    with pytest.raises(UserError, match="made from other files of these names; add --overwrite"):
+        write(made(), out)
+
+
+def test_a_dataset_that_lacks_a_file_is_not_there(tmp_path):
+    out = tmp_path / "tiny"
+    assert write(items(["i"], ["lip"]), out)
+    (out / "tiny.inter").unlink()
+    with pytest.raises(UserError, match=r"tiny exists, without tiny\.inter; add --overwrite to make it anew"):
+        write(items(["i"], ["lip"]), out)
 
 
 def test_an_existing_folder_is_kept(tmp_path):

@@ -64,7 +64,10 @@ def test_the_whole_way(capsys):
     assert "the member is 'member_id', the job 'job_id'." in card
     assert "Times: 'time', dates of ISO 8601, UTC unless they say otherwise." in card
     assert "Weights of actions, in 'action': apply 3, save 2, click 1, view 1, dismiss 0." in card
-    assert "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by 'member_id'." in card
+    assert (
+        "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by 'member_id'; " in card
+    )
+    assert "'member_id'; unread are 'since'." in card
     assert "Wrote dataset/tiny: 2 users, 2 items, 4 interactions" in capsys.readouterr().out
 
 
@@ -77,7 +80,8 @@ def test_a_dry_run_tells_and_writes_nothing(capsys):
         "'job_id'.\n"
         "Times: 'time', dates of ISO 8601, UTC unless they say otherwise.\n"
         "Weights of actions, in 'action': apply 3, save 2, click 1, view 1, dismiss 0. The column rating holds them.\n"
-        "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by 'member_id'.\n"
+        "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by 'member_id'; unread are "
+        "'since'.\n"
         "Contents: title, description of jobs.csv (cells between commas, maybe in quotes), found by 'job_id'.\n"
         "\n"
         "first rows of .inter\n"
@@ -182,6 +186,7 @@ def test_a_line_that_cannot_be_used(line, problem, capsys):
         (("clicks.csv", "--columns", "time=action"), "what 'action' holds, such as 'click', is no time; legal are "),
         (("clicks.csv", "--min-user", "9"), "nothing is left: the filter 'at least 9 a user, 3 an item, in 1 rounds' "),
         (("clicks.csv", "--min-weight", "9"), "items); loosen --min-weight, --min-user or --min-item"),
+        (("clicks.csv", "--min-weight", "none", "--min-user", "9"), "items); loosen --min-user or --min-item"),
         (
             (*ALL[:3], "--members", "jobs.csv", "--columns", "members.member=job_id", *CORE),
             "none of the 2 users that are left is among the 3 that the source describes; do clicks.csv, jobs.csv",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from odd import ODD
 
 from dataset_prep.lines import Reader
-from dataset_prep.sheets import Sheet, bare_sheet, open_sheet
+from dataset_prep.sheets import SAMPLE, Sheet, bare_sheet, open_sheet
 from recbole_cllm4rec.errors import UserError
 
 cells = st.sampled_from(ODD) | st.text(max_size=30)
@@ -131,7 +131,7 @@ def test_no_header_and_lines_of_two_encodings(tmp_path):
         bare_sheet(path, ("id", "title"), "::", latin=True).rows(reader, lambda record: tuple(record.values()))
     )
     assert found == [("1", "é:"), ("2", '"é'), ("3", "é")]
-    assert reader.left_out == {"raw.dat": 1}
+    assert [Path(path).name for path in reader.left_out.elements()] == ["raw.dat"]
     with pytest.raises(UserError, match=r"raw\.dat, line 3: not UTF-8 "):
         list(bare_sheet(path, ("id", "title"), "::").rows(Reader(False), lambda record: ()))
 
@@ -168,7 +168,7 @@ def test_a_record_that_cannot_be_used(tmp_path, record, problem):
     reader = Reader(True)
     kept = list(open_sheet(path).rows(reader, lambda record: tuple(record.values())))
     assert kept == [("1", "a\nb"), ("3", "c")]
-    assert reader.left_out == {"raw.csv": 1}
+    assert [Path(path).name for path in reader.left_out.elements()] == ["raw.csv"]
 
 
 def test_a_quote_that_is_never_closed_is_not_left_out(tmp_path):
@@ -215,3 +215,32 @@ def test_a_wrong_file_is_one_line(tmp_path, name, content, message):
 def test_a_layout_in_words():
     assert Sheet(Path(), "CSV", (), ";", True).layout == "cells between semicolons, maybe in quotes"
     assert Sheet(Path(), "JSON", ()).layout == "JSON lines"
+
+
+class TestWhatComesLate:
+    """Columns that the first records leave empty, or do not have."""
+
+    EARLY = 500
+
+    def test_cells_of_a_sheet(self, tmp_path):
+        path = tmp_path / "raw.csv"
+        rows = [*["x,"] * self.EARLY, *["x, long "] * 3]
+        path.write_text("\n".join(["title,description", *rows]))
+        assert open_sheet(path).sample() == {"title": ["x"] * SAMPLE, "description": ["long"] * 3}
+
+    def test_keys_of_json(self, tmp_path):
+        path = tmp_path / "raw.jsonl"
+        path.write_text("\n".join(['{"title": "x"}'] * self.EARLY + ['{"description": "long"}']))
+        assert open_sheet(path).columns == ("title", "description")
+
+
+@pytest.mark.parametrize("name", ["cl[1].parquet", "what?.parquet", "st*r.parquet", "dt=2024/one.parquet"])
+def test_a_parquet_file_is_that_file(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    for other, text in (("cl1.parquet", "no"), ("whatx.parquet", "no"), (name, "yes")):
+        with duckdb.connect() as db:
+            db.execute(f"COPY (SELECT '{text}' AS cell) TO '{tmp_path / 'new'}' (FORMAT parquet)")
+        (tmp_path / "new").rename(tmp_path / other)
+    sheet = open_sheet(tmp_path / name)
+    assert sheet.columns == ("cell",)
+    assert sheet.sample() == {"cell": ["yes"]}
