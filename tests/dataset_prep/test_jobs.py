@@ -64,10 +64,8 @@ def test_the_whole_way(capsys):
     assert "the member is 'member_id', the job 'job_id'." in card
     assert "Times: 'time', dates of ISO 8601, UTC unless they say otherwise." in card
     assert "Weights of actions, in 'action': apply 3, save 2, click 1, view 1, dismiss 0." in card
-    assert (
-        "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by 'member_id'; " in card
-    )
-    assert "'member_id'; unread are 'since'." in card
+    biographies = "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by"
+    assert f"{biographies} 'member_id'; unread are 'since'." in card
     assert "Wrote dataset/tiny: 2 users, 2 items, 4 interactions" in capsys.readouterr().out
 
 
@@ -80,8 +78,8 @@ def test_a_dry_run_tells_and_writes_nothing(capsys):
         "'job_id'.\n"
         "Times: 'time', dates of ISO 8601, UTC unless they say otherwise.\n"
         "Weights of actions, in 'action': apply 3, save 2, click 1, view 1, dismiss 0. The column rating holds them.\n"
-        "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by 'member_id'; unread are "
-        "'since'.\n"
+        "Biographies: headline of members.csv (cells between commas, maybe in quotes), found by 'member_id'; "
+        "unread are 'since'.\n"
         "Contents: title, description of jobs.csv (cells between commas, maybe in quotes), found by 'job_id'.\n"
         "\n"
         "first rows of .inter\n"
