@@ -45,9 +45,20 @@ def load_backbone(
     with torch.random.fork_rng():  # the same weights and heads whatever was drawn before
         torch.manual_seed(seed)
         model = _model(kind, config, location if pretrained else None, torch.float32 if trainable else dtype)
+        _check_width(name, model)
         if kind == "encoder":
             return EncoderBackbone(model, tokenizer, max_length, trainable, mask_share)
         return CausalBackbone(model, tokenizer, max_length, trainable)
+
+
+def _check_width(name: str, model: Any) -> None:
+    """Raise :class:`UserError` for states wider than what is embedded: one table of tokens does both."""
+    width, states = model.get_input_embeddings().weight.shape[1], model.config.hidden_size
+    if width != states:
+        raise UserError(
+            f"backbone {name!r} embeds words by {width} numbers and has states of {states}: tokens are embedded and "
+            "scored by one table; take a backbone with as many of both"
+        )
 
 
 def _location(source: str) -> str:

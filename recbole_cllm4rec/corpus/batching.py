@@ -144,14 +144,18 @@ def draw_batches(
     lay_out: Callable[[Document, np.random.Generator], Layout],
     n_words: int,
     size: int,
-    max_tokens: int,
     rng: np.random.Generator,
 ) -> Iterator[Batch]:
-    """Batches of the documents ``visits``, in that order but for a pool of batches at a time, drawn and sorted."""
+    """Batches of ``size`` documents ``visits``, in that order but for a pool of batches at a time, drawn and sorted.
+
+    Long ones are as many as short ones, so that a document weighs the same in a step whatever its length; memory is
+    :meth:`Batch.parts`' matter.
+    """
     for start in range(0, len(visits), POOL * size):
         pool = [documents.draw(int(i), rng) for i in visits[start : start + POOL * size]]
         layouts = [lay_out(document, rng) for document in pool]
-        batches = batches_by_length(np.array([len(layout.ids) for layout in layouts]), size, max_tokens)
+        order = np.argsort([len(layout.ids) for layout in layouts], kind="stable")
+        batches = [order[first : first + size] for first in range(0, len(order), size)]
         for k in rng.permutation(len(batches)):
             yield collate([pool[i] for i in batches[k]], [layouts[i] for i in batches[k]], n_words)
 

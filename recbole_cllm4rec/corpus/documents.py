@@ -12,7 +12,7 @@ recommendation  ``<user_i> has interacted with <item_j> … the user will intera
 
 Only the main text is predicted. Words follow a token as they follow a word, after a space: to some tokenizers (GPT-2)
 " has" and "has" differ. A text too long for the backbone loses the end of its main text, never a part of its prompt; of
-a history too long, training reads a random sample, and scoring the latest items.
+a history too long, training reads a random sample, and scoring its end, where a split by time has the latest items.
 """
 
 from collections.abc import Callable, Sequence

@@ -227,8 +227,8 @@ class CLLM4Rec(GeneralRecommender):
         return processes.put_together(states)
 
     def prediction(self, user: int) -> Document:
-        """What the head and the backbone read to score a user: the history, or its latest items if the prompt has no
-        room for more. The prior reads all of it.
+        """What the head and the backbone read to score a user: the history, or its end if the prompt has no room for
+        more, which are the latest items where the split is by time. The prior reads all of it.
         """
         ask = self.history_prompt.question if self.asks_question else self.history_prompt.continuation
         return Document(ask(user, self.histories[user][-self.history_room :]), NOTHING)

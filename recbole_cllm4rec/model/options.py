@@ -19,7 +19,8 @@ class CLLM4RecOptions(ClosedFormOptions):
     train_backbone: bool
     """Train the backbone's weights too (LLM-FtAll)."""
     precision: Literal["auto", "float32", "bfloat16"]
-    """Precision of frozen weights; ``auto`` measures whether bfloat16 is faster here. Trained ones are float32."""
+    """Precision of frozen weights, and of what evaluation scores by where the head reads the state alone; ``auto``
+    measures whether bfloat16 is faster here. Trained weights are float32."""
     shard_backbone: bool
     """Several processes hold a share each of a frozen backbone's layers (FSDP), for one that no GPU has room for."""
     max_length: Annotated[int, AtLeast(8)]
@@ -43,9 +44,11 @@ class CLLM4RecOptions(ClosedFormOptions):
     scoring_prior: Annotated[float, AtLeast(0)]
     """The same in scoring, where a history hides nothing."""
     lambda_c: Annotated[float, AtLeast(0)]
-    """Precision λ_c of the content view given the collaborative view: the strength of mutual regularisation."""
+    """Precision λ_c of the content view given the collaborative view: the strength of mutual regularisation. Beside an
+    encoder, which predicts ``text_mask_share`` of a main text where a decoder predicts all, it counts so much more."""
     loss_scope: Literal["per-document", "per-token"]
-    """How likelihood and regularisation are summed: the paper's objective, or the released code's."""
+    """How likelihood and regularisation are summed: the paper's objective, or as in the released code's language
+    modelling a mean over tokens against a sum over the batch, which there is one of 20 documents on each of 8 GPUs."""
     alternation: Literal["step", "epoch"]
     """L-steps and C-steps alternate a step at a time (paper) or an epoch at a time (released code)."""
     shuffle_items: bool
@@ -73,9 +76,9 @@ class CLLM4RecOptions(ClosedFormOptions):
     sampled_above: Annotated[int, AtLeast(0)]
     """Items above which training samples the softmax over items; it is never sampled in scoring."""
     n_sampled: Annotated[int, AtLeast(1)]
-    """Items drawn a step for a sampled softmax, beside the targets of the batch."""
+    """Items drawn for a sampled softmax, beside the targets; anew for every part of a batch."""
     max_batch_tokens: Annotated[int, AtLeast(1)]
-    """Tokens of a padded batch: caps the memory of a step whatever ``train_batch_size`` is."""
+    """Padded tokens that are read at once: a batch of ``train_batch_size`` documents is read in parts of no more."""
     variant: str
     """A named set of the above: see ``variants`` in the yaml."""
 

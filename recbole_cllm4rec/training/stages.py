@@ -74,7 +74,7 @@ class Pass:
     def batches(self, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch."""
         visits = rng.permutation(len(self.documents))[: len(self)]
-        return draw_batches(self.documents, visits, self.lay_out, self.n_words, self.batch_size, self.max_tokens, rng)
+        return draw_batches(self.documents, visits, self.lay_out, self.n_words, self.batch_size, rng)
 
     def backward(self, batch: Batch, device: torch.device) -> float:
         """The loss on a batch; its gradients are added to those that are there, a part of the batch after another.

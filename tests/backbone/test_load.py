@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from toy import backbone
-from transformers import AutoModel
+from transformers import AlbertConfig, AlbertModel, AutoModel
 
 from recbole_cllm4rec.backbone import load
 from recbole_cllm4rec.backbone.causal import CausalBackbone
@@ -184,6 +184,12 @@ class TestUserErrors:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(UserError, match=r"^backbone 'no/such-model' is neither .*'minilm'.*'scratch'.*folder$"):
             backbone("no/such-model")
+
+    def test_states_wider_than_the_embeddings(self, damaged):
+        sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+        AlbertModel(AlbertConfig(vocab_size=120, embedding_size=8, **sizes)).save_pretrained(damaged)
+        with pytest.raises(UserError, match=r"embeds words by 8 numbers and has states of 16: .*; take a backbone"):
+            backbone(damaged)
 
     def test_a_folder_without_a_checkpoint(self, tmp_path):
         with pytest.raises(UserError, match=r"^backbone folder '.*' is not in the hub's format: .*$"):

@@ -13,18 +13,17 @@ from recbole_cllm4rec.corpus.documents import Document, Texts
 
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=60)
 SIZES = st.integers(1, 8)
-TOKENS = st.integers(1, 40)
 
 
 def array(*values: int) -> np.ndarray:
     return np.array(values, dtype=np.int64)
 
 
-def drawn(lengths: Sequence[int], size: int, max_tokens: int, seed: int, visits: Sequence[int]) -> list[Batch]:
+def drawn(lengths: Sequence[int], size: int, seed: int, visits: Sequence[int]) -> list[Batch]:
     """Batches of documents that are nothing but their own number, ``lengths[i]`` times over."""
     documents = Texts([Document(np.full(length, i), array()) for i, length in enumerate(lengths)])
     rng = np.random.default_rng(seed)
-    return list(draw_batches(documents, np.array(visits), lay_out, 0, size, max_tokens, rng))
+    return list(draw_batches(documents, np.array(visits), lay_out, 0, size, rng))
 
 
 def lay_out(document: Document, rng: np.random.Generator) -> Layout:
@@ -157,14 +156,15 @@ class TestShares:
 
 
 class TestDrawBatches:
-    @given(LENGTHS, SIZES, TOKENS, st.integers(0, 9))
-    def test_every_visit_once_within_the_limits(self, lengths, size, max_tokens, seed):
+    @given(LENGTHS, SIZES, st.integers(0, 9))
+    def test_every_visit_once_in_batches_of_the_size(self, lengths, size, seed):
         visits = np.random.default_rng(seed).permutation(len(lengths))[: max(1, len(lengths) // 2)]
-        batches = drawn(lengths, size, max_tokens, seed, visits)
+        batches = drawn(lengths, size, seed, visits)
         assert sorted(int(i) for batch in batches for i in batch.ids[:, 0]) == sorted(visits)
+        for pool in range(0, len(batches), POOL):
+            sizes = sorted(map(len, batches[pool : pool + POOL]), reverse=True)
+            assert sizes[:-1] == [size] * (len(sizes) - 1)  # however long they are
         for batch in batches:
-            assert len(batch) <= size
-            assert len(batch) == 1 or batch.ids.numel() <= max_tokens
             for row, tokens in enumerate(batch.ids.tolist()):
                 length = lengths[tokens[0]]
                 assert tokens == [tokens[0]] * length + [0] * (len(tokens) - length)
@@ -176,17 +176,17 @@ class TestDrawBatches:
         visits = np.random.default_rng(1).permutation(len(lengths))
         in_order = lengths[visits].reshape(-1, 64)
         assert 1 - lengths.sum() / (64 * in_order.max(axis=1).sum()) > 0.6  # what sorting spares
-        assert padding(drawn(lengths, 64, 16384, 0, visits)) < 0.05
+        assert padding(drawn(lengths, 64, 0, visits)) < 0.05
 
     def test_batches_come_in_random_order(self):
         lengths = np.repeat(np.arange(1, 21), 2)
-        widths = [batch.ids.shape[1] for batch in drawn(lengths, 2, 99, 0, range(40))]
+        widths = [batch.ids.shape[1] for batch in drawn(lengths, 2, 0, range(40))]
         assert sorted(widths) == list(range(1, 21))
         assert widths != sorted(widths)
 
     def test_pools_follow_the_order_of_the_visits(self):
         visits = list(range(2 * POOL))
-        batches = drawn([1] * (2 * POOL), 1, 99, 0, visits)
+        batches = drawn([1] * (2 * POOL), 1, 0, visits)
         numbers = [int(batch.ids[0, 0]) for batch in batches]
         assert sorted(numbers[:POOL]) == visits[:POOL]
         assert numbers[:POOL] != visits[:POOL]
