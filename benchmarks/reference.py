@@ -56,6 +56,7 @@ class Reference(nn.Module):
             self.bias = nn.Parameter(model.backbone.bias.detach().clone())
         self.n_words, self.n_users = model.vocabulary.n_words, model.vocabulary.n_users
         self.lambda_c = model.options.lambda_c
+        self.told = torch.from_numpy(model.corpus.described()).to(workload.device)  # the views start apart
         self.device = workload.device
 
     def content_loss(self, documents: Sequence[Document], layouts: Sequence[Layout]) -> Tensor:
@@ -150,8 +151,9 @@ class Reference(nn.Module):
 
     def _regularised(self, likelihood: Tensor, documents: Sequence[Document], own: Tables, other: Tables) -> Tensor:
         tokens = self._tensor(np.concatenate([part for document in documents for part in document]))
-        users = tokens[(tokens >= self.n_words) & (tokens < self.n_words + self.n_users)] - self.n_words
-        items = tokens[tokens >= self.n_words + self.n_users] - self.n_words - self.n_users
+        known = tokens[tokens >= self.n_words] - self.n_words
+        known = known[self.told[known]]
+        users, items = known[known < self.n_users], known[known >= self.n_users] - self.n_users
         penalty = (own.users(users) - other.users(users).detach()).square().sum()
         penalty = penalty + (own.items(items) - other.items(items).detach()).square().sum()
         return (likelihood + self.lambda_c / 2 * penalty) / len(documents)
