@@ -16,6 +16,9 @@ from recbole_cllm4rec.yamlio import dump_yaml
 
 PACKAGES = ("recbole_cllm4rec", "recbole", "torch", "transformers", "numpy", "pandas", "scipy")
 
+_CODE = ("--", ".", ":(exclude)results")
+"""What git is asked of."""
+
 
 def write_result(
     result: dict[str, Any], per_user: dict[str, npt.NDArray[Any]], curves: dict[str, bytes], folder: Path
@@ -63,13 +66,16 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> dict[str, Any] | None:
-    """Hash and dirty flag of the checkout that this code runs from; None for an installed copy."""
+    """Hash and dirty flag of the checkout that this code runs from; None for an installed copy.
+
+    Results are no code: where they are kept in the checkout, every run of a table would make the next one dirty.
+    """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
         head = _git(root, "rev-parse", "HEAD")
-        return {"hash": head, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+        return {"hash": head, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no", *_CODE))}
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -131,12 +131,16 @@ def test_commit(checkout: Path) -> None:
     assert commit() is None  # no checkout
     git(checkout, "init", "--quiet")
     assert commit() is None  # nothing committed
+    (checkout / "results").mkdir()
+    (checkout / "results" / "EASE.json").write_text("{1}", encoding="utf-8")
     git(checkout, "add", ".")
     git(checkout, "commit", "--quiet", "--message=one")
     head = git(checkout, "rev-parse", "HEAD")
     assert commit() == {"hash": head, "dirty": False}
     (checkout / "results.json").write_text("{}", encoding="utf-8")
     assert commit() == {"hash": head, "dirty": False}  # what git does not know changes no figure
+    (checkout / "results" / "EASE.json").write_text("{}", encoding="utf-8")
+    assert commit() == {"hash": head, "dirty": False}  # nor does a result of before
     Path(result.__file__).write_text("two\n", encoding="utf-8")
     assert commit() == {"hash": head, "dirty": True}
     git(checkout, "add", ".")
