@@ -111,16 +111,18 @@ def compare(
 
 
 def _common(rows: Mapping[str, Sequence[Job]], refused: Mapping[str, str]) -> tuple[Config, dict[str, str]]:
-    """The configuration of the first row that has one, and the fingerprints of the split that all rows have in common.
+    """The configuration of the first row that ranks, and the fingerprints of the split that all rows have in common.
 
-    Raises :class:`UserError` where there is none, and where no figures of users come from its test.
+    Raises :class:`UserError` where no row can be run, and where no figures of users come from their tests.
     """
-    job = next((jobs[0] for jobs in rows.values() if jobs), None)
-    if job is None:
+    jobs = [of_row[0] for of_row in rows.values() if of_row]
+    if not jobs:
         raise UserError(f"no row has figures; {'; '.join(f'{name}: {why}' for name, why in refused.items())}")
-    entry, config = configure(job.model, job.dataset, job.files, job.overrides)
+    found = [configure(job.model, job.dataset, job.files, job.overrides) for job in jobs]
+    ranks = [config["eval_args"]["mode"]["test"] != "labeled" for _, config in found]
+    entry, config = found[ranks.index(True)] if any(ranks) else found[0]
     parts = split(config, entry.dataset(config))
-    if parts.test is None or config["eval_args"]["mode"]["test"] == "labeled":
+    if parts.test is None or not any(ranks):
         raise UserError(
             f"eval_args is {config['eval_args']}, by which no user is tested: a table needs a test part and "
             "candidates that are ranked, eval_args.mode full"
@@ -139,10 +141,10 @@ def heard(model: str, dataset: str, config_files: Sequence[str | Path], override
             if known == kept:  # it is a file's
                 raise
             kept = known
+            continue
         except UnfitConfigError:
-            return kept
-        else:
-            return kept
+            pass
+        return kept
 
 
 def _plan(

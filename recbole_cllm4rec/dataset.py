@@ -16,6 +16,7 @@ from recbole_cllm4rec.corpus.escape import unescape
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
 from recbole_cllm4rec.dataset_check import check_files, check_loaded, check_settings
 from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.protocol.pairs import Ids, of_part
 from recbole_cllm4rec.protocol.sources import digest
 
 SOURCES = ("user", "item", "inter")
@@ -229,7 +230,7 @@ class TextDataset(Dataset):
         """Of pairs in two parts what is held out is trained on: raise :class:`UserError`, or of files that somebody has
         split so say it.
         """
-        codes = [np.unique(_codes(part)) for part in parts]
+        codes = [of_part(part, self._ids()) for part in parts]
         found, times = np.unique(np.concatenate(codes), return_counts=True)
         if not len(again := found[times > 1]):
             return
@@ -266,6 +267,9 @@ class TextDataset(Dataset):
         """Internal ids of the users and items of this part's interactions, two arrays [P]."""
         return self.inter_feat[self.uid_field].numpy(), self.inter_feat[self.iid_field].numpy()
 
+    def _ids(self) -> Ids:
+        return Ids(self.uid_field, self.iid_field, self.user_num, self.item_num)
+
     def _texts_by_id(self, source: str, field: str, n: int) -> list[str]:
         texts = [""] * n
         ids = self.field2token_id[field]
@@ -276,7 +280,8 @@ class TextDataset(Dataset):
 
     def _reviews(self) -> list[Review]:
         """Texts of the pairs of this part; a pair that a held-out part has too may be that part's, and is left out."""
-        allowed = set(_codes(self)).difference(*map(_codes, self._held_out))
+        held_out = [of_part(part, self._ids()) for part in self._held_out]
+        allowed = set(of_part(self, self._ids()).tolist()).difference(*(codes.tolist() for codes in held_out))
         users, items = self.field2token_id[self.uid_field], self.field2token_id[self.iid_field]
         reviews = []
         for (user, item), text in self._raw_texts["inter"]:
@@ -292,12 +297,6 @@ def compose(cells: dict[str, str], template: str | None) -> str:
     if not present:
         return ""
     return template.format(**cells) if template else ". ".join(text.removesuffix(".") for text in present) + "."
-
-
-def _codes(part: TextDataset) -> list[int]:
-    users, items = part.pairs()
-    codes: list[int] = (users * part.item_num + items).tolist()
-    return codes
 
 
 def _perhaps_of(dataset: str) -> str:

@@ -127,6 +127,14 @@ class TestRowsThatFail:
         compare(["EASE"], "shop", 1, None, [own], SMALL, "python run_recbole.py …")
         assert ran == [("EASE", 2020)]
 
+    @pytest.mark.parametrize("models", [["FM", "EASE"], ["EASE", "FM"]])
+    def test_a_model_that_scores_pairs_in_a_split_of_its_own(
+        self, models: list[str], ran: list[tuple[str, int]]
+    ) -> None:
+        found = table(*models, reference="EASE")
+        assert "scored on another split" in str(line(found, "FM").error)
+        assert line(found, "EASE").cells["ndcg@3"].mean > 0
+
     def test_fewer_validations_than_there_are_epochs(self, ran: list[tuple[str, int]]) -> None:
         found = table("EASE", "BPR", "Pop", epochs=2, eval_step=5)
         assert not any(line.error for line in found.lines)

@@ -73,13 +73,15 @@ def test_weights_that_are_gone_and_data_that_are_others(path: Path) -> None:
         back(path, files={**json.loads(path.read_text())["files"], "shop.item": "0" * 64})
 
 
-def test_rows_in_another_order(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RecBole numbers users and items as they come, and weights go by these numbers."""
-    file = Path("dataset/shop/shop.inter")
+def test_rows_in_another_order(home: Path) -> None:
+    """Split by time they are split alike, but RecBole numbers users and items as they come, by which weights go."""
+    by_time = {"eval_args.order": "TO", "eval_args.split": {"LS": "valid_and_test"}, "run_name": "by_time"}
+    run("EASE", "shop", (), {**SMALL, **by_time})
+    path, file = Path("results/shop/by_time-2020.json"), Path("dataset/shop/shop.inter")
     head, *rows = file.read_text().splitlines(keepends=True)
     try:
         file.write_text(head + "".join(reversed(rows)))
-        with pytest.raises(UserError, match=r"dataset 'shop' is not what .* was trained on"):
+        with pytest.raises(UserError, match=r"'shop' is not what .* was trained on \(shop.inter is another\): repeat"):
             back(path)
     finally:
         file.write_text(head + "".join(rows))

@@ -1,21 +1,21 @@
 """The atomic files of a run, byte for byte: the split tells which pairs they hold, not their texts, times and order."""
 
-import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from recbole_cllm4rec.checkpoint.files import sha256
+
 
 def digest(path: Path) -> str:
-    """sha256 of a file."""
+    """sha256 of a file, read once as long as it stays as it is."""
     there = path.stat()
     return _digest(path, there.st_size, there.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)  # a comparison asks for every run
 def _digest(path: Path, size: int, time: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path)
 
 
 def changed(then: Mapping[str, str], now: Mapping[str, str]) -> str | None:
