@@ -283,7 +283,15 @@ def test_a_refused_overwrite_keeps_what_is_there(capsys):
 
 
 @pytest.mark.parametrize(
-    "option", ["--min-user=-1", "--min-item=x", "--rating-above=high", "--item-text=titel", "--min-user=1.5"]
+    "option",
+    [
+        "--min-user=-1",
+        "--min-item=x",
+        "--rating-above=high",
+        "--item-text=titel",
+        "--item-text=title,title",
+        "--min-user=1.5",
+    ],
 )
 def test_a_wrong_option_is_one_line(option, capsys):
     with pytest.raises(SystemExit):
