@@ -1,4 +1,4 @@
-"""What a thousand times more users or items cost: ``python -m benchmarks.growth``.
+"""What a hundred times more users or items cost: ``python -m benchmarks.growth``.
 
 Tables are random and synthetic, of 10,000 and of 1,000,000 rows; only their sizes matter here. Each row of the report
 is measured in a process of its own, so that its peak memory is its own.

@@ -158,6 +158,11 @@ def save_till_death(moment: int, home: Path) -> None:
             store.save(home, {"number": number}, {"w": torch.zeros(2)}, None)
 
 
+def killed_at(save: int) -> Trouble:
+    """SIGKILL when its ``save``-th save begins."""
+    return partial(_killed, save)
+
+
 def disk_full_at(save: int) -> Trouble:
     """No room for a file's end from the ``save``-th save on."""
     return partial(_starving, save)
@@ -213,6 +218,19 @@ def _dying(moment: int) -> Iterator[None]:
     with ExitStack() as patches:
         for name in STEPS_OF_A_SAVE:
             patches.enter_context(mock.patch.object(store, name, watched(name, getattr(store, name))))
+        yield
+
+
+@contextmanager
+def _killed(save: int) -> Iterator[None]:
+    write, saves = store._write, count(1)
+
+    def deadly(*args: Any) -> None:
+        if next(saves) == save:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(*args)
+
+    with mock.patch.object(store, "_write", deadly):
         yield
 
 

@@ -59,7 +59,7 @@ def torture(
         peace = in_peace(killing.copied(clean, folder / "peace"))
         yield killed(killing.copied(clean, folder / "killed"), peace, kills, rng)
         yield dead_in_saves(killing.copied(clean, folder / "saves"), peace, deaths, rng)
-        stopped = half_way(killing.copied(clean, folder / "stopped"), peace)
+        stopped = half_way(killing.copied(clean, folder / "stopped"))
         for how in ("truncated", "byte flipped"):
             yield damaged(killing.copied(stopped, folder / how), peace, how, rng)
         yield starved(killing.copied(clean, folder / "full"), peace)
@@ -101,10 +101,9 @@ def dead_in_saves(place: Workplace, peace: Peace, deaths: int, rng: np.random.Ge
     return _finished(row, place, peace)
 
 
-def half_way(place: Workplace, peace: Peace) -> Workplace:
-    """A training that was killed in its middle, after two saves at least."""
-    while len(checkpoints(place)) < store.KEPT:
-        start(place, resume=True).kill_after(0, peace.batches // 2)
+def half_way(place: Workplace) -> Workplace:
+    """A training that was killed in its middle, after as many saves as are kept."""
+    start(place, False, killing.killed_at(store.KEPT + 1)).end()
     return place
 
 
