@@ -1,6 +1,7 @@
 """RecBole datasets whose atomic files are read as they are, and which carry the text of users, items and pairs."""
 
 from collections.abc import Collection, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from recbole_cllm4rec.corpus.escape import unescape
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
 from recbole_cllm4rec.dataset_check import check_files, check_loaded, check_settings
 from recbole_cllm4rec.errors import UserError, suggestion
-from recbole_cllm4rec.protocol.pairs import Ids, of_part
+from recbole_cllm4rec.protocol.pairs import Ids, among, of_part
 from recbole_cllm4rec.protocol.sources import digest
 
 SOURCES = ("user", "item", "inter")
@@ -216,11 +217,14 @@ class TextDataset(Dataset):
         return self
 
     def build(self) -> list[Dataset]:
-        """The three parts; the training part knows the others, so that no text of theirs is read in training."""
+        """The three parts, apart from each other."""
         by_time = self.benchmark_filename_list is None and self.config["eval_args"]["order"] == "TO"
         if by_time and self.time_field not in self.inter_feat:
             raise self.lacks_time()
-        parts: list[Dataset] = super().build()
+        return self._apart(super().build())
+
+    def _apart(self, parts: list[Any]) -> list[Any]:
+        """``parts``, of which the training part knows the others, so that no text of theirs is read in training."""
         parts[0]._held_out = tuple(parts[1:])
         if not self.config["repeatable"]:
             self._check_apart(parts)
@@ -280,15 +284,19 @@ class TextDataset(Dataset):
 
     def _reviews(self) -> list[Review]:
         """Texts of the pairs of this part; a pair that a held-out part has too may be that part's, and is left out."""
-        held_out = [of_part(part, self._ids()) for part in self._held_out]
-        allowed = set(of_part(self, self._ids()).tolist()).difference(*(codes.tolist() for codes in held_out))
         users, items = self.field2token_id[self.uid_field], self.field2token_id[self.iid_field]
-        reviews = []
-        for (user, item), text in self._raw_texts["inter"]:
-            u, i = users.get(user, 0), items.get(item, 0)
-            if text.strip() and u * self.item_num + i in allowed:
-                reviews.append(Review(u, i, text))
-        return reviews
+        written = [
+            Review(users.get(user, 0), items.get(item, 0), text)
+            for (user, item), text in self._raw_texts["inter"]
+            if text.strip()
+        ]
+        if not written:
+            return []
+        codes = np.array([review.user * self.item_num + review.item for review in written])
+        allowed = among(codes, of_part(self, self._ids()))
+        for part in self._held_out:
+            allowed &= ~among(codes, of_part(part, self._ids()))
+        return list(compress(written, allowed))
 
 
 def compose(cells: dict[str, str], template: str | None) -> str:

@@ -194,14 +194,15 @@ class TestPairsInTwoParts:
 
     ROWS = tuple(f"u{u} i{(u + k) % 7} {10 * k + time}" for u in range(5) for k in range(4) for time in (0, 1))
 
+    @pytest.mark.parametrize("model", ["EASE", "SASRec"])
     @pytest.mark.parametrize("order", [{}, {"eval_args.order": "TO", "eval_args.split": {"LS": "valid_and_test"}}])
-    def test_they_are_refused(self, order: dict[str, Any], tmp_path: Path) -> None:
+    def test_they_are_refused(self, model: str, order: dict[str, Any], tmp_path: Path) -> None:
         files = {"inter": atomic("user_id:token item_id:token timestamp:float", *self.ROWS)}
-        dataset = load(tmp_path, files, **TIMED, **order)
+        dataset = load(tmp_path, files, model, **TIMED, **order)
         with pytest.raises(UserError, match=r"'toy': \d+ pairs are in two parts of the split, .* --rm_dup_inter=first"):
             dataset.build()
         for remedy in ({"rm_dup_inter": "first"}, {"repeatable": True}):
-            assert load(tmp_path, files, **TIMED, **order, **remedy).build()
+            assert load(tmp_path, files, model, **TIMED, **order, **remedy).build()
 
     def test_those_of_files_split_beforehand_are_told(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         header = "user_id:token item_id:token"

@@ -42,8 +42,7 @@ class HoldoutSequences(TextDataset, SequentialDataset):
         """The three parts; held-out ones know the histories that are read."""
         if self.time_field not in self.inter_feat:
             raise self.lacks_time()
-        train, valid, test = Dataset.build(self)
-        train._held_out = (valid, test)
+        train, valid, test = self._apart(Dataset.build(self))
         train._aug_presets()
         valid._histories = train._last_items()
         test._histories = at_test(self.config, [train, valid])._last_items()
