@@ -112,8 +112,10 @@ class TextEASE(GeneralRecommender):
     def predict(self, interaction: Interaction) -> Tensor:
         """Scores of B pairs [B]."""
         users, items = (interaction[field].cpu().numpy() for field in (self.USER_ID, self.ITEM_ID))
-        products = self.interaction_matrix[users].multiply(self.item_similarity[:, items].T)
-        return torch.from_numpy(np.asarray(products.sum(axis=1)).ravel()).to(self.device)
+        X = self.interaction_matrix[users].tocoo()  # what each pair's user has, and no more of the item weights
+        terms = X.data * self.item_similarity[X.col, items[X.row]]
+        scores = np.bincount(X.row, terms, minlength=len(users)).astype(np.float32)
+        return torch.from_numpy(scores).to(self.device)
 
     def _likeliest_recency(
         self, users: IntArray, histories: Histories, solve: Callable[[csr_matrix], Matrix], show_progress: bool

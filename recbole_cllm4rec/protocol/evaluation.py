@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader import FullSortEvalDataLoader, NegSampleEvalDataLoader
 from recbole.evaluator import Collector, Evaluator
 from recbole.evaluator.base_metric import TopkMetric
 from recbole.trainer import Trainer
@@ -92,6 +92,21 @@ class FullSortLoader(FullSortEvalDataLoader):
         if not self.is_sequential and self.step < FEWEST_USERS:
             self.step = FEWEST_USERS
             self.set_batch_size(self.step * self._dataset.item_num)
+
+
+class CandidateLoader(NegSampleEvalDataLoader):
+    """RecBole's, with few users or labelled pairs in a batch: for each pair a model may want all items, as EASE does.
+
+    RecBole's own ``eval_batch_size`` counts the pairs here, and not the items.
+    """
+
+    step: int
+
+    def _init_batch_size_and_step(self) -> None:
+        super()._init_batch_size_and_step()
+        labelled = self.neg_sample_args["distribution"] == "none"
+        pairs = self.config["eval_batch_size"] // self._dataset.item_num if labelled else 0
+        self.step = max(FEWEST_USERS, pairs)
 
 
 class FullSortEvaluation(Trainer):

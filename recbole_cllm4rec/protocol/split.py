@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
 
-from recbole.data.dataloader import FullSortEvalDataLoader, KnowledgeBasedDataLoader
+from recbole.data.dataloader import FullSortEvalDataLoader, KnowledgeBasedDataLoader, NegSampleEvalDataLoader
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
 from recbole.utils import EvaluatorType, ModelType, init_seed
 from torch.utils.data import DataLoader
 
 from recbole_cllm4rec.errors import UserError
-from recbole_cllm4rec.protocol.evaluation import FullSortLoader
+from recbole_cllm4rec.protocol.evaluation import CandidateLoader, FullSortLoader
 from recbole_cllm4rec.refusals import of_recbole
 
 
@@ -118,7 +118,8 @@ def _draws_nothing(config: Any) -> bool:
 
 def _loader(config: Any, phase: str) -> Any:
     loader = get_dataloader(config, phase)
-    return FullSortLoader if loader is FullSortEvalDataLoader else loader
+    ours = {FullSortEvalDataLoader: FullSortLoader, NegSampleEvalDataLoader: CandidateLoader}
+    return ours.get(loader, loader)
 
 
 def _load_here(config: Any, loader: Any) -> None:

@@ -234,3 +234,22 @@ def test_knowledge_comes_with_its_own_loader(tmp_path: Path) -> None:
 def test_a_batch_of_evaluation_has_some_users_however_many_the_items(scores: int, users: int) -> None:
     loader = movielens("EASE", eval_batch_size=scores).test
     assert len(next(iter(loader))[0]) == users
+
+
+@pytest.mark.parametrize("scores", [1, 40 * 1683, 2**21])
+def test_so_few_have_candidates_at_once(scores: int) -> None:
+    loader = movielens("EASE", eval_batch_size=scores, **{"eval_args.mode": "uni100"}).valid
+    users = [batch[0]["user_id"].unique() for batch in loader]
+    assert [len(of_batch) for of_batch in users[:-1]] == [32] * (len(users) - 1)
+    assert torch.equal(torch.cat(users).sort().values, loader._dataset.inter_feat["user_id"].unique())
+
+
+@pytest.mark.parametrize(("scores", "at_once"), [(1, 32), (40 * 1683, 40)])
+def test_so_few_labelled_pairs_are_scored_at_once(scores: int, at_once: int) -> None:
+    labels = {
+        "load_col.inter": ["user_id", "item_id", "rating"],
+        "threshold": {"rating": 4},
+        "eval_args.mode": "labeled",
+    }
+    loader = movielens("FM", eval_batch_size=scores, metrics=["AUC"], valid_metric="AUC", **labels).valid
+    assert {len(batch[0]) for batch in list(loader)[:-1]} == {at_once}
