@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recbole_cllm4rec.errors import UserError
+
 IntArray = NDArray[np.int64]
 
 
@@ -41,6 +43,7 @@ class Backbone(nn.Module, ABC):
         self.max_length = max_length
         self.hidden_size: int = self.word_embeddings.shape[1]
         self.vocabulary_size: int = self.word_embeddings.shape[0]
+        self.scale = _scale(model.get_input_embeddings())  # type: ignore[operator]
         self._fingerprint: str | None = None  # once the weights are elsewhere
 
     def train(self, mode: bool = True) -> "Backbone":
@@ -88,10 +91,11 @@ class Backbone(nn.Module, ABC):
         """What the scores of all words are made of: h [P, K], made of states [P, K], W [N, K] and b [N] or None."""
 
     def forward(self, embeddings: Tensor, mask: Tensor | None) -> Tensor:
-        """Last hidden states [B, T, K] of ``embeddings`` [B, T, K]; ``mask`` [B, T] is true where a token is."""
-        states: Tensor = self.model(
-            inputs_embeds=embeddings, attention_mask=self._attention_mask(mask)
-        ).last_hidden_state
+        """Last hidden states [B, T, K] of ``embeddings`` [B, T, K], rows of Z_t or like them; ``mask`` [B, T] is true
+        where a token is.
+        """
+        read = embeddings if self.scale == 1 else embeddings * self.scale
+        states: Tensor = self.model(inputs_embeds=read, attention_mask=self._attention_mask(mask)).last_hidden_state
         return states
 
     def _attention_mask(self, mask: Tensor | None) -> Tensor | None:
@@ -110,3 +114,19 @@ class Backbone(nn.Module, ABC):
     def keep_fingerprint(self) -> None:
         """While all weights are here: soon no process will have more than its share of them."""
         self._fingerprint = self.fingerprint()
+
+
+@torch.no_grad()
+def _scale(embedding: Any) -> float:
+    """By what a model multiplies the rows of its table when it looks them up: √K for Gemma, 1 for most.
+
+    Raises :class:`UserError` where it does anything else to them.
+    """
+    rows = embedding.weight[:64]
+    embedded = embedding(torch.arange(len(rows), device=rows.device))
+    if torch.equal(embedded, rows):
+        return 1.0
+    scale = (embedded.double().norm() / rows.double().norm()).item()
+    if not torch.allclose(embedded, scale * rows, rtol=1e-2):
+        raise UserError("this backbone embeds words by more than a table: take one with a plain table, as GPT-2's")
+    return scale

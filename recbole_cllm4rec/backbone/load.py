@@ -41,14 +41,22 @@ def load_backbone(
     config, tokenizer = _config_and_tokenizer(location) if location else _small_gpt2()
     kind = _kind(config, name)
     trainable = trainable or not pretrained
-    max_length = min(max_length, getattr(config, "max_position_embeddings", max_length), tokenizer.model_max_length)
     with torch.random.fork_rng():  # the same weights and heads whatever was drawn before
         torch.manual_seed(seed)
         model = _model(kind, config, location if pretrained else None, torch.float32 if trainable else dtype)
         _check_width(name, model)
+        max_length = min(max_length, _positions(model, max_length), tokenizer.model_max_length)
         if kind == "encoder":
             return EncoderBackbone(model, tokenizer, max_length, trainable, mask_share)
         return CausalBackbone(model, tokenizer, max_length, trainable)
+
+
+def _positions(model: Any, unlimited: int) -> int:
+    """Tokens that the model has positions for, which RoBERTa and its kin count from after their padding."""
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    positions: int = getattr(model.config, "max_position_embeddings", unlimited)
+    return positions if padding is None else positions - padding - 1
 
 
 def _check_width(name: str, model: Any) -> None:
@@ -135,6 +143,7 @@ def _model(kind: str, config: Any, location: str | None, dtype: torch.dtype) -> 
     from recbole_cllm4rec.backbone.attention import use_fast_attention  # imports transformers too
 
     auto: Any = AutoModelForCausalLM if kind == "causal" else AutoModel
+    config.use_cache = False  # of keys and values: a document is read once
     if getattr(config, "activation_function", None) == "gelu_new":
         config.activation_function = "gelu_pytorch_tanh"  # the same function in one kernel in place of eight
     if location is None:

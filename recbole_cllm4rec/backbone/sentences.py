@@ -51,7 +51,8 @@ def encode_sentences(
             "max_length": backbone.max_length,
             "max_batch_tokens": max_batch_tokens,
         }
-        sentences = stored(folder / f"{key(facts, texts)}.npz", (len(found), backbone.hidden_size), what, make)
+        name = key(facts, [layout.ids for layout in layouts])
+        sentences = stored(folder / f"{name}.npz", (len(found), backbone.hidden_size), what, make)
     return torch.tensor(found, dtype=torch.long), torch.from_numpy(sentences).to(device)
 
 

@@ -15,11 +15,15 @@ from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint.files import reason, rename, sync
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 
-def key(facts: dict[str, object], texts: Sequence[str]) -> str:
-    """A name for what a backbone of these ``facts`` makes of ``texts``."""
-    return hashlib.sha256(json.dumps([facts, list(texts)], sort_keys=True).encode()).hexdigest()[:24]
+def key(facts: dict[str, object], documents: Sequence[IntArray]) -> str:
+    """A name for what a backbone of these ``facts`` makes of ``documents``, its tokenizer's ids of each text."""
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for ids in documents:
+        digest.update(np.int64(len(ids)).tobytes() + ids.tobytes())
+    return digest.hexdigest()[:24]
 
 
 def stored(path: Path, shape: tuple[int, int], what: str, make: Callable[[], FloatArray]) -> FloatArray:

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from recbole.data.dataloader import TrainDataLoader
+from recbole.data.interaction import Interaction
 from recbole.model.loss import BPRLoss
 from recbole.trainer import S3RecTrainer
 from recbole.utils import FeatureSource, FeatureType
@@ -58,6 +59,14 @@ class AttributeSequences(HoldoutSequences):
                 f"column of categories as item_attribute under for_model: {self.config['model']} in the dataset's yaml"
             )
         return super().build()
+
+    def get_item_feature(self) -> Interaction:
+        """As RecBole's, but with a column of one category an item as lists of one, which may be empty: of a plain one
+        S3Rec takes an item without a category for one of the last.
+        """
+        features, attribute = super().get_item_feature(), self.config["item_attribute"]
+        column = features[attribute]
+        return Interaction({**features.interaction, attribute: column.reshape(len(column), -1)})
 
     def _item_columns(self) -> str:
         """What could have been named, in words."""

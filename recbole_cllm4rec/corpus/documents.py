@@ -181,7 +181,8 @@ def content_documents(corpus: Corpus, vocabulary: ExtendedVocabulary, words: Wor
             "raise max_length or take a backbone with more positions"
         )
     mains = words(texts) if texts else []
-    documents = [Document(p, m[: longest - len(p)]) for p, m in zip(prompts, mains, strict=True)]
+    # Copies, as a slice would keep all of a long text in memory.
+    documents = [Document(p, m[: longest - len(p)].copy()) for p, m in zip(prompts, mains, strict=True)]
     return Texts([d for d in documents if len(d.main)])
 
 

@@ -20,7 +20,7 @@ class CLLM4RecOptions(ClosedFormOptions):
     """Train the backbone's weights too (LLM-FtAll)."""
     precision: Literal["auto", "float32", "bfloat16"]
     """Precision of frozen weights, and of what evaluation scores by where the head reads the state alone; ``auto``
-    measures whether bfloat16 is faster here. Trained weights are float32."""
+    is the faster of the two here. Trained weights are float32."""
     shard_backbone: bool
     """Several processes hold a share each of a frozen backbone's layers (FSDP), for one that no GPU has room for."""
     max_length: Annotated[int, AtLeast(8)]

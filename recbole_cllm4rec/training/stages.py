@@ -154,7 +154,9 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
     options, backbone, corpus = model.options, model.backbone, model.corpus
     prompt, room = model.history_prompt, model.history_room
     longest = backbone.max_length - backbone.overhead
-    contents = content_documents(corpus, model.vocabulary, backbone.words, longest)
+    contents = None
+    if model.content is not None:
+        contents = content_documents(corpus, model.vocabulary, backbone.words, longest)
     interactions = Interactions(corpus.histories, prompt, room, options.shuffle_items)
     questions = Recommendations(
         corpus.histories, prompt, room, options.mask_share, options.finetune_target, options.shuffle_items
@@ -167,7 +169,7 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
         return sized(name, documents, lay_out, loss, optimisers(make, learner, groups))
 
     def content(rate: float, share: float, regularised: bool) -> list[Pass]:
-        if model.content is None:
+        if model.content is None or contents is None:
             return []
         head = [p for name, p in backbone.named_parameters() if not name.startswith("model.")]
         groups = _moved_by(model, model.content, rate, head)
@@ -195,7 +197,7 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
         collaborative("recommendation", questions, question, model.recommendation_loss, late),
         *content(late, options.content_share, regularised=True),
     ]
-    if model.content is not None and not len(contents):
+    if contents is not None and not len(contents):
         raise UserError(
             "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose "
             "--variant=no-text"

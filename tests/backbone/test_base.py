@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from toy import backbone, word_logits
-from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GemmaConfig, GemmaForCausalLM
+
+from recbole_cllm4rec.errors import UserError
 
 LONG, SHORT = [7, 30, 12, 9, 25, 40, 8], [11, 6, 19]
 
@@ -30,6 +33,39 @@ def test_padding_is_unseen(name, request):
 def test_states_are_those_of_transformers(checkpoint):
     read = AutoModel.from_pretrained(checkpoint).eval()(input_ids=torch.tensor([LONG])).last_hidden_state[0]
     torch.testing.assert_close(states(backbone(checkpoint), [LONG])[0], read.detach(), atol=1e-6, rtol=0)
+
+
+def test_words_are_scaled_as_the_model_scales_them(gpt2, tmp_path):
+    """Gemma multiplies what it looks up by √K."""
+    config = GemmaConfig(
+        vocab_size=120,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        intermediate_size=32,
+        max_position_embeddings=64,
+    )
+    GemmaForCausalLM(config).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(gpt2).save_pretrained(tmp_path)
+    model = backbone(tmp_path)
+    assert model.scale == pytest.approx(4)
+    assert backbone(gpt2).scale == 1
+    read = AutoModel.from_pretrained(tmp_path).eval()(input_ids=torch.tensor([LONG])).last_hidden_state[0]
+    torch.testing.assert_close(states(model, [LONG])[0], read.detach(), atol=1e-5, rtol=0)
+
+
+def test_an_embedding_that_is_more_than_a_table_is_refused(gpt2, monkeypatch):
+    look_up = nn.Embedding.forward
+    monkeypatch.setattr(nn.Embedding, "forward", lambda self, ids: look_up(self, ids) + 1)
+    with pytest.raises(UserError, match="embeds words by more than a table"):
+        backbone(gpt2)
+
+
+def test_no_keys_and_values_are_kept(checkpoint):
+    model = backbone(checkpoint).model
+    assert getattr(model(input_ids=torch.tensor([LONG])), "past_key_values", None) is None
 
 
 def test_words_are_the_tokenizers_without_special_tokens(checkpoint):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from toy import backbone
-from transformers import AlbertConfig, AlbertModel, AutoModel
+from transformers import AlbertConfig, AlbertModel, AutoModel, RobertaConfig, RobertaModel
 
 from recbole_cllm4rec.backbone import load
 from recbole_cllm4rec.backbone.causal import CausalBackbone
@@ -69,6 +69,23 @@ class TestSizes:
         path = damaged / "tokenizer_config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": 20}))
         assert backbone(damaged, max_length=64).max_length == 20
+
+    def test_robertas_positions_are_counted_from_after_its_padding(self, damaged):
+        config = RobertaConfig(
+            vocab_size=120,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=34,
+            pad_token_id=1,
+        )
+        RobertaModel(config).save_pretrained(damaged)
+        model = backbone(damaged, max_length=64)
+        assert model.max_length == 32
+        assert model(torch.zeros(1, 32, 16), None).shape == (1, 32, 16)
+        with pytest.raises((IndexError, RuntimeError), match="out of"):
+            model(torch.zeros(1, 33, 16), None)
 
 
 class TestRandomWeights:

@@ -34,11 +34,11 @@ def test_auto_is_the_faster_and_measured_once(measured, fast):
     assert sorted(map(str, measured)) == ["(torch.bfloat16, 'cpu')", "(torch.float32, 'cpu')"]
 
 
-def test_auto_measures_every_kind_of_device(measured):
-    assert resolve_precision("auto", CPU) == torch.float32
-    measured.fast = torch.bfloat16
-    assert resolve_precision("auto", torch.device("cuda", 0)) == torch.bfloat16
-    assert resolve_precision("auto", CPU) == torch.float32
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_gpu_is_known_and_not_measured(measured, native, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert resolve_precision("auto", torch.device("cuda", 0)) == expected
+    assert measured == []
 
 
 @pytest.mark.parametrize("fast", [torch.float32, torch.bfloat16])

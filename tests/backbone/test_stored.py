@@ -54,6 +54,15 @@ def test_other_texts_weights_and_lengths_are_other_files(gpt2, llama, tmp_path):
     assert len(files(tmp_path)) == 1 + len(others)
 
 
+def test_what_another_tokenizer_makes_of_them_is_another_file(gpt2, tmp_path):
+    model = backbone(gpt2)
+    encode(model, tmp_path)
+    words = model.words
+    model.words = lambda texts: words([text.upper() for text in texts])
+    encode(model, tmp_path)
+    assert len(files(tmp_path)) == 2
+
+
 def test_no_text_is_no_file(gpt2, tmp_path):
     assert encode(backbone(gpt2), tmp_path / "none", ["", ""])[1].shape == (0, 16)
     assert not (tmp_path / "none").exists()

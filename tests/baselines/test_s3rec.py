@@ -114,6 +114,20 @@ class TestAttributes:
             "item_attribute under for_model: S3Rec in the dataset's yaml"
         )
 
+    @pytest.mark.parametrize("kind", ["token", "token_seq"])
+    def test_an_item_without_a_category_has_none(self, kind: str, tmp_path: Path) -> None:
+        files = {
+            "inter": atomic(INTER, *(f"u{u} {item} {time}" for u in (1, 2) for time, item in enumerate("abcde"))),
+            "item": atomic(f"item_id:token genre:{kind}", *(["a", "war"], ["b", ""], ["c", "love"])),
+        }
+        dataset = sequences(tmp_path, files)
+        parts = split_up(dataset)
+        model = S3Rec(dataset.config, parts.train._dataset)
+        ids = torch.tensor([[dataset.token2id("item_id", item) for item in "abcd"]])
+        features = model.reconstruct_pretrain_data(ids, torch.tensor([4]))[0].tolist()
+        expected = {name: [int(dataset.token2id("genre", name) - 1 == k) for k in range(2)] for name in ("war", "love")}
+        assert features[0][-4:] == [expected["war"], [0, 0], expected["love"], [0, 0]]
+
     def test_the_datasets_of_the_package_name_theirs(self) -> None:
         named = Config(S3Rec, "ml-100k")
         assert AttributeSequences(named).num("class") == 1 + 19
