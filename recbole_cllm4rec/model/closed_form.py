@@ -16,6 +16,7 @@ from torch import nn
 
 from recbole_cllm4rec.backbone.base import Backbone
 from recbole_cllm4rec.backbone.sentences import MAX_BATCH_TOKENS, encode_sentences
+from recbole_cllm4rec.corpus.words import split_words
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.options import Above, AtLeast, Share
 
@@ -86,7 +87,7 @@ def amplified(weights: Matrix, exponent: float) -> Matrix:
 def tfidf_rows(texts: Sequence[str]) -> csr_matrix:
     """TF-IDF of the D words of J texts that tell items apart [J, D], each row of length 1 or, where it has none, 0."""
     # A word of one item makes it like no other. A word of most items tells little and fills the product of the rows.
-    vectorizer = TfidfVectorizer(min_df=2, max_df=0.5, sublinear_tf=True, dtype=np.float32)
+    vectorizer = TfidfVectorizer(analyzer=split_words, min_df=2, max_df=0.5, sublinear_tf=True, dtype=np.float32)
     try:
         return vectorizer.fit_transform(texts)
     except ValueError:
