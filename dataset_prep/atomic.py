@@ -110,6 +110,7 @@ def _fill(dataset: Dataset, new: Path, name: str, scratch: Path) -> Summary:
             summary.steps += filters.apply(staging.db, dataset.filters)
         for ending in dataset.tables:
             kept, more = _chosen(staging, ending, dataset) if dataset.filters else (None, [])
+            summary.undescribed |= {f"{ending}s": len(more)} if more else {}
             words = staging.write(ending, new / f"{name}.{ending}", kept, more)
             summary.words |= {f"{ending}: {field}": count for field, count in words.items()}
         summary.count(staging, bool(dataset.filters))
@@ -124,16 +125,9 @@ def _chosen(staging: Staging, ending: str, dataset: Dataset) -> tuple[npt.NDArra
         rows = "SELECT n FROM pairs"
         more = []
     else:
-        code = ending[0]  # u or i
-        live = f"(SELECT {ending}_id FROM {ending}s SEMI JOIN pairs USING ({code}))"
-        own = f"(SELECT * FROM ids WHERE ending = '{ending}')"
+        live, own = _live_and_own(ending)
         rows = f"SELECT min(n) AS n FROM {own} SEMI JOIN {live} USING ({ending}_id) GROUP BY {ending}_id"
-        more = [
-            raw_id
-            for (raw_id,) in staging.db.execute(
-                f"SELECT {ending}_id FROM {live} ANTI JOIN {own} USING ({ending}_id) ORDER BY {ending}_id"
-            ).fetchall()
-        ]
+        more = undescribed(staging, ending)
     kept = np.zeros(staging.rows[ending], dtype=bool)
     kept[staging.db.execute(rows).fetchnumpy()["n"]] = True
     if not kept.any():
@@ -142,6 +136,19 @@ def _chosen(staging: Staging, ending: str, dataset: Dataset) -> tuple[npt.NDArra
             f"do {', '.join(path.name for path in dataset.sources)} belong together?"
         )
     return kept, more
+
+
+def undescribed(staging: Staging, ending: str) -> list[str]:
+    """The users or items that have an interaction after the filters, but no row of their own, in order."""
+    live, own = _live_and_own(ending)
+    found = f"SELECT {ending}_id FROM {live} ANTI JOIN {own} USING ({ending}_id) ORDER BY {ending}_id"
+    return [raw_id for (raw_id,) in staging.db.execute(found).fetchall()]
+
+
+def _live_and_own(ending: str) -> tuple[str, str]:
+    """Of the users or items those that have interactions, and the rows that describe them."""
+    live = f"(SELECT {ending}_id FROM {ending}s SEMI JOIN pairs USING ({ending[0]}))"  # by u or i
+    return live, f"(SELECT * FROM ids WHERE ending = '{ending}')"
 
 
 def _origin(out: Path) -> list[str]:

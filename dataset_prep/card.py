@@ -38,6 +38,8 @@ class Summary:
     """What each filter left, the first being what was read; empty where nothing is filtered."""
     words: dict[str, Words] = field(default_factory=dict)
     """Words of the cells of every column of text, by ``ending: field``."""
+    undescribed: dict[str, int] = field(default_factory=dict)
+    """Of the users and items, those that the source says nothing of but their interactions."""
     counts: dict[str, int] = field(default_factory=dict)
     """Number of users, of items, and of the interactions of each part."""
     span: tuple[str, str] | None = None

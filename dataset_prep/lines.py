@@ -3,6 +3,7 @@
 import gzip
 import zipfile
 import zlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -84,6 +85,8 @@ def numbered(path: File, blank: bool = False) -> Iterator[tuple[int, bytes]]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             for number, line in enumerate(gzip.GzipFile(fileobj=raw) if packed else raw, start=1):
+                if number == 1:
+                    line = line.removeprefix(BOM_UTF8)  # of which no format here knows
                 if number % 4096 == 0:
                     bar.update(raw.tell() - bar.n)
                 if blank or not line.isspace():

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
 
 from dataset_prep import filters
+from dataset_prep.atomic import undescribed
 from dataset_prep.staging import Staging
 from dataset_prep.tables import Dataset, Filters, Row, Table
 
@@ -15,24 +15,28 @@ ROWS, WIDTH = 3, 100
 
 
 def of(dataset: Dataset) -> str:
-    """The lines of a dry run. All interactions are read and filtered, apart from the dataset's folder."""
+    """The lines of a dry run. Everything is read and filtered, apart from the dataset's folder."""
     lines = list(dataset.notes)
     firsts: dict[str, list[Row]] = {ending: [] for ending in dataset.tables}
     with TemporaryDirectory(prefix="dataset_prep-") as scratch:
         staging = Staging(Path(scratch), "preview")
         try:
             for ending, table in dataset.tables.items():
-                if ending == "inter":
-                    staging.add(ending, replace(table, rows=_noting(table.rows, firsts[ending])))
-                else:
-                    firsts[ending] += islice(table.rows, ROWS)
+                staging.add(ending, replace(table, rows=_noting(table.rows, firsts[ending])))
             steps = filters.apply(staging.db, dataset.filters or Filters())
+            unknown = {ending: len(undescribed(staging, ending)) for ending in dataset.tables if ending != "inter"}
         finally:
             staging.db.close()
     for ending, table in dataset.tables.items():
         lines += ["", f"first rows of .{ending}", *_shown(table, firsts[ending])]
     lines += ["", f"{'interactions':>12} {'users':>10} {'items':>10}  after"]
     lines += [f"{step.interactions:>12,} {step.users:>10,} {step.items:>10,}  {step.name}" for step in steps]
+    left = {"user": steps[-1].users, "item": steps[-1].items}
+    lines += [
+        f"{n:,} of {left[ending]:,} {ending}s have no row of their own, and no text."
+        for ending, n in unknown.items()
+        if n
+    ]
     lines += [
         f"{n:,} lines of {dataset.name_of(file)} cannot be used and are left out."
         for file, n in dataset.left_out.items()

@@ -15,7 +15,8 @@ KINDS = {
     "milliseconds": "unix times in milliseconds",
 }
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
-_DAY = re.compile(r"(19|20)[0-9]{6}")  # as seconds, a day of 1970
+_DIGITS = re.compile(r"((?:19|20)[0-9]{6})([0-9]{4}(?:[0-9]{2})?)?")
+"""A day, or a minute or second of it, without a sign between; as seconds a day of 1970, as milliseconds of 1976."""
 
 
 def unix_seconds(record: Record, key: str) -> float:
@@ -64,7 +65,7 @@ def seconds(text: str, kind: str) -> float:
 
 def _kind(text: str) -> str | None:
     text = text.strip()
-    if _NUMBER.fullmatch(text) and not _DAY.fullmatch(text):
+    if _NUMBER.fullmatch(text) and not _DIGITS.fullmatch(text):
         if not 0 <= float(text) < LATEST:
             return None
         return "milliseconds" if float(text) >= MILLISECONDS else "seconds"
@@ -76,5 +77,7 @@ def _kind(text: str) -> str | None:
 
 
 def _moment(text: str) -> float:
+    if (digits := _DIGITS.fullmatch(text)) and digits[2]:
+        text = f"{digits[1]}T{digits[2]}"
     found = datetime.fromisoformat(text)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -26,9 +26,9 @@ from recbole_cllm4rec.errors import UnfitConfigError, UnknownOptionError, UserEr
 from recbole_cllm4rec.experiment import configure, run
 from recbole_cllm4rec.protocol.leakage import report
 from recbole_cllm4rec.protocol.sources import changed_since
-from recbole_cllm4rec.protocol.split import split
+from recbole_cllm4rec.protocol.split import history_masked, split
+from recbole_cllm4rec.report.comparison import check_earlier, tested, write_comparison
 from recbole_cllm4rec.report.comparison import compare as tabulate
-from recbole_cllm4rec.report.comparison import write_comparison
 from recbole_cllm4rec.report.result import result_path
 from recbole_cllm4rec.report.rows import Row, read_result, read_rows
 from recbole_cllm4rec.report.table import Table
@@ -94,11 +94,18 @@ def compare(
 
     Raises :class:`UserError` for models and options that nobody has, and for results of another split.
     """
+    if "run_name" in overrides:
+        raise UserError(
+            f"run_name is {overrides['run_name']!r}, but rows have the names of their models and variants: leave it "
+            "out; another result_dir keeps two tables apart"
+        )
     rows, refused = _plan(models, dataset, seeds, config_files, overrides)
     reference = reference or next(iter(rows))
     if reference not in rows:
         raise UserError(f"reference is {reference!r}, which is not among the rows: {', '.join(rows)}")
     config, fingerprints = _common(rows, refused)
+    folder, mode = Path(config["result_dir"]) / dataset, config["eval_args"]["mode"]["test"]
+    check_earlier(folder, tested(fingerprints, history_masked(config, "test"), config["history_read"], mode))
     audits = [_audit_of(jobs[0]) for jobs in rows.values() if jobs]
     runs = [job for jobs in zip_longest(*rows.values()) for job in jobs if job]  # all of the first seed, then the next
     errors = refused | _run_all([*audits, *runs], fingerprints, Path(config["data_path"]))
@@ -107,7 +114,7 @@ def compare(
     audited = summary({job.row: read_audit(job.path)["verdicts"] for job in audits if job.row not in errors})
     what = [found[name] for name in rows], reference, _columns(config, done), dataset, command, audited
     table = tabulate(*what)
-    return table, write_comparison(Path(config["result_dir"]) / dataset, table)
+    return table, write_comparison(folder, table)
 
 
 def _common(rows: Mapping[str, Sequence[Job]], refused: Mapping[str, str]) -> tuple[Config, dict[str, str]]:
@@ -213,6 +220,9 @@ def _run_all(jobs: Sequence[Job], fingerprints: Mapping[str, str], data: Path) -
     """
     errors: dict[str, str] = {}
     todo = [job for job in jobs if not _finished(job, fingerprints, data)]
+    if replaced := [job.path for job in todo if job.path.exists() and not job.audits and not _lacks_users(job)]:
+        others = f" and {len(replaced) - 1} more are" if replaced[1:] else " is"
+        tqdm.write(f"{replaced[0]}{others} of another configuration, replaced now: another --result_dir keeps both")
     with (
         sigterm_as_interrupt(),
         tqdm(todo, unit="job", desc=f"{len(jobs) - len(todo)} of {len(jobs)} are there") as bar,

@@ -17,7 +17,7 @@ from recbole.utils import ModelType, get_model
 
 from recbole_cllm4rec import compat, processes
 from recbole_cllm4rec.config_check import checked
-from recbole_cllm4rec.config_layers import dataset_folder, gather, model_names, properties_dir, recbole_models
+from recbole_cllm4rec.config_layers import dataset_folder, gather, merge, model_names, properties_dir, recbole_models
 from recbole_cllm4rec.config_rules import SHARES_OF_TRANSFORMS
 from recbole_cllm4rec.errors import UnfitConfigError, UserError, suggestion
 from recbole_cllm4rec.protocol import metrics
@@ -54,6 +54,7 @@ _OF_NO_CONSEQUENCE = {
     "table_metrics",
     "wandb_project",
 }
+_OF_WHOLE_FILES = ("rm_dup_inter", "val_interval", "user_inter_num_interval", "item_inter_num_interval")
 
 compat.apply()
 metrics.register()
@@ -103,6 +104,7 @@ class Config(recbole.config.Config):
         layers = gather(self.model, dataset, self._quick_start(), config_files, overrides or {})
         self.recipes = [layer for layer in layers if layer.recipe and layer.values]
         self.asked = checked(layers, self.model, dataset, options)
+        self._check_split_already(merge([layer for layer in layers if layer.default]))
         self.final_config_dict = deepcopy(self.asked) | self.internal_config_dict
         compat.trust(self.asked["checkpoint_dir"])
         with _one_line_errors(self.model):
@@ -161,6 +163,19 @@ class Config(recbole.config.Config):
             self["MODEL_TYPE"] = ModelType.GENERAL
         self.final_config_dict["data_path"] = str(dataset_folder(self.asked["data_path"], self.dataset))
 
+    def _check_split_already(self, defaults: Mapping[str, Any]) -> None:
+        """Raise :class:`UserError` for what would filter or split files that are split already, and does nothing."""
+        if not self.asked["benchmark_filename"]:
+            return
+        wanted = {name: (self.asked[name], defaults[name]) for name in _OF_WHOLE_FILES}
+        wanted["eval_args.split"] = (self.asked["eval_args"]["split"], defaults["eval_args"]["split"])
+        for name, (asked, default) in wanted.items():
+            if asked != default:
+                raise UserError(
+                    f"dataset {self.dataset!r} is split already (benchmark_filename), which {name} changes nothing of: "
+                    f"leave it out, or put all interactions into one {self.dataset}.inter, without benchmark_filename"
+                )
+
     def _settle_recency(self) -> None:
         """``recency: auto`` is 1 unless the split leaves histories in order. Raises :class:`UserError` where a number
         below 1 wants an order that is not there.
@@ -177,11 +192,14 @@ class Config(recbole.config.Config):
 
     def _check_model_can(self, sequential: bool) -> None:
         """Raise :class:`UnfitConfigError` for what only some models can follow, where RecBole fails in training."""
-        transform, theirs = self["transform"], self.model in recbole_models()
-        if transform and theirs and not sequential:
+        transform = self["transform"]
+        if transform and not sequential:
             raise UnfitConfigError(
                 f"transform is {transform}, which changes sequences of items: {self.model} reads none"
             )
+        own_loop = getattr(self.model_class, "in_own_precision", False)
+        if own_loop and (names := [name for name in ("enable_amp", "enable_scaler") if self[name]]):
+            raise UnfitConfigError(f"{names[0]} is of RecBole's own training: {self.model} has precision for that")
         share = SHARES_OF_TRANSFORMS.get(transform)
         if share and self[share] is None:
             raise UnfitConfigError(

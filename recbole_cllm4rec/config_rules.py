@@ -16,8 +16,10 @@ _Columns = dict[Name, list[Name]] | None  # by the suffix of their file
 RULES: dict[str, Any] = {
     "data_path": Place,
     "checkpoint_dir": Place,
-    "dataset_save_path": Place | None,
-    "dataloaders_save_path": Place | None,
+    "save_dataset": Literal[False],  # nothing here saves or reads them
+    "save_dataloaders": Literal[False],
+    "dataset_save_path": Literal[None],
+    "dataloaders_save_path": Literal[None],
     "transform": Literal["mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq"] | None,
     "tail_ratio": Annotated[float, Above(0)],
     "field_separator": Name,

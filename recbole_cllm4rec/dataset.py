@@ -276,10 +276,18 @@ class TextDataset(Dataset):
 
     def _texts_by_id(self, source: str, field: str, n: int) -> list[str]:
         texts = [""] * n
-        ids = self.field2token_id[field]
-        for (token,), text in self._raw_texts[source]:
+        ids, rows = self.field2token_id[field], self._raw_texts[source]
+        for (token,), text in rows:
             if token in ids and not texts[ids[token]]:
                 texts[ids[token]] = text
+        if rows:
+            found = sum(map(bool, texts))
+            self.logger.info(f"{found:,} of {n - 1:,} {source}s have a text")
+            if not any(token in ids for (token,), _ in rows):
+                self.logger.warning(
+                    f"no row of text_fields[{source}], of {len(rows):,}, is of a {source} with an interaction: ids "
+                    f"differ, {rows[0][0][0]!r} there and {self.id2token(field, 1)!r} in interactions"
+                )
         return texts
 
     def _reviews(self) -> list[Review]:

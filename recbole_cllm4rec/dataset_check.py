@@ -51,6 +51,11 @@ def check_settings(config: Any, types: Mapping[str, FeatureType], loaded: Mappin
         if field in types and isinstance(asked, str) is not (types[field] in FLOATS):
             takes = "intervals, as '[3,inf)'" if types[field] in FLOATS else "a list of values, as [a, b]"
             raise UserError(f"val_interval.{field} takes {takes}, as {field} is a {types[field].value}")
+        if isinstance(asked, list) and (odd := [value for value in asked if not isinstance(value, str)]):
+            raise UserError(
+                f"val_interval.{field} has {shown(odd[0])}, which is no text: write it in quotes, as YAML reads NO as "
+                "false and 1 as a number"
+            )
     for suffix, fields in (config["unused_col"] or {}).items():
         if suffix not in loaded:
             raise UserError(f"unused_col names {shown(suffix)}, which is not loaded; loaded are {', '.join(loaded)}")

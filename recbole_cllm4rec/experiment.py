@@ -121,6 +121,7 @@ def run_with(entry: Entry, config: Config, current: Run) -> dict[str, Any]:
         "valid": fitted.valid,
         "split": fitted.parts.fingerprints,
         "files": fitted.parts.files,
+        "items": fitted.parts.parts[0].item_num - 1,
         "history_mask": history_masked(config, "test"),
         "history_read": _history_read(fitted, config),
         "backbone": _backbone(fitted.model, config),

@@ -64,6 +64,7 @@ MISTAKES = {
         Mistake("text for true or false", f"{POP} --shuffle=maybe"),
         Mistake("two commands in one", "--models=Pop,EASE --dataset=shop --audit"),
         Mistake("--model beside --models", "--model=Pop --models=EASE --dataset=shop"),
+        Mistake("one name for the rows of a table", "--models=Pop,EASE --dataset=shop --run_name=mine"),
     ],
     "Options and configuration files": [
         Mistake("a file that is not there", f"{POP} --config_files=my.yaml"),
@@ -98,6 +99,16 @@ MISTAKES = {
         ),
         Mistake("heads that do not divide a size", "--model=SASRec --dataset=shop --n_heads=3 --hidden_size=64"),
         Mistake("sequences for a model that reads none", f"{POP} --transform=crop_itemseq"),
+        Mistake("RecBole's mixed precision", "--model=CLLM4Rec --dataset=shop --enable_amp=True"),
+        Mistake("a dataset that would be saved", f"{POP} --save_dataset=True"),
+        Mistake(
+            "leave-one-out of files split already",
+            f"{POP} --benchmark_filename=[train,valid,test] --eval_args.order=TO --eval_args.split.RS=null "
+            "--eval_args.split.LS=valid_and_test",
+        ),
+        Mistake(
+            "a filter of files split already", f"{POP} --benchmark_filename=[train,valid,test] --rm_dup_inter=first"
+        ),
         Mistake("sparse steps for a model that has none", "--model=BPR --dataset=shop --learner=sparse_adam"),
         Mistake("no negatives for a model of pairs", "--model=BPR --dataset=shop --train_neg_sample_args=null"),
         Mistake("a closed form without its regularisation", "--model=EASE --dataset=shop --reg_weight=0"),

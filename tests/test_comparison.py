@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -84,6 +85,17 @@ class TestRuns:
         table("EASE", "Pop")
         table("EASE", "Pop", reg_weight=10)
         assert ran[2:] == [("EASE", 2020)]
+
+    def test_what_will_be_replaced_is_told(
+        self, ran: list[tuple[str, int]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        table("EASE", "Pop", seeds=2)
+        assert "replaced" not in capsys.readouterr().out
+        table("EASE", "Pop", reg_weight=3.0)
+        told = "EASE-2020.json is of another configuration, replaced now: another --result_dir keeps both"
+        assert told in capsys.readouterr().out
+        table("EASE", seeds=2, reg_weight=4.0)
+        assert "EASE-2020.json and 1 more are of another configuration" in capsys.readouterr().out
 
     def test_where_files_are_is_no_part_of_a_configuration(self, ran: list[tuple[str, int]], tmp_path: Path) -> None:
         table("EASE")
@@ -189,6 +201,15 @@ class TestAudits:
         monkeypatch.setattr(comparison, "audit", lambda *_: pytest.fail("it is there"))
         table("EASE", "Pop", seeds=2)
 
+    def test_pairs_that_may_repeat(self, ran: list[tuple[str, int]]) -> None:
+        file = Path("dataset/shop/shop.inter")
+        header, *rows = file.read_text().splitlines()
+        file.write_text("\n".join([header, *rows, *rows]) + "\n")
+        found = table("EASE", "BPR", repeatable=True)
+        assert {line.error for line in found.lines} == {None}
+        assert found.head["history_mask"] == "nothing"
+        assert not re.search(r" 0 in two parts", (RESULTS / "EASE.audit.json").read_text())
+
     def test_a_row_that_leaks_is_not_run(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
         really = comparison.audit
 
@@ -230,12 +251,20 @@ class TestRefusals:
 
     def test_results_of_another_split(self, ran: list[tuple[str, int]]) -> None:
         table("EASE")
+        (RESULTS / "comparison.json").unlink()
         before = {path: path.read_bytes() for path in RESULTS.iterdir() if path.is_file()}
         with pytest.raises(
             UserError, match=r"EASE.audit.json is of another split .*: move it, or set another result_dir"
         ):
             table("EASE", split_seed=1)
         assert {path: path.read_bytes() for path in before} == before
+
+    def test_a_table_of_another_split(self, ran: list[tuple[str, int]]) -> None:
+        table("EASE")
+        ran.clear()
+        with pytest.raises(UserError, match=r"comparison.json is of another test, its train part is .*: move it"):
+            table("Pop", split_seed=1)
+        assert not ran
 
     def test_results_of_other_data(self, ran: list[tuple[str, int]]) -> None:
         table("EASE", "TextEASE")

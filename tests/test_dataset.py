@@ -175,6 +175,12 @@ def test_times_a_second_apart_keep_their_order(tmp_path: Path) -> None:
             "val_interval names the column 'rating', which is not loaded: add it to load_col; loaded are user_id, "
             "item_id",
         ),
+        (
+            {"inter": INTER},
+            {"val_interval": {"item_id": [False, "i1"]}},
+            "val_interval.item_id has False, which is no text: write it in quotes, as YAML reads NO as false and 1 as "
+            "a number",
+        ),
     ],
 )
 def test_data_that_is_not_there(files: dict[str, str], options: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class CLLM4Rec(GeneralRecommender):
 
     input_type = InputType.POINTWISE
     sparse_gradients = True  # if ``learner`` is sparse_adam
+    in_own_precision = True  # its trainer knows nothing of RecBole's enable_amp
     told: Tensor
 
     def __init__(self, config: Any, dataset: Any):

@@ -52,8 +52,9 @@ class Subject:
 
     @cached_property
     def held_out(self) -> IntArray:
-        """Codes of the validation and test pairs."""
-        return np.union1d(self.codes["valid"], self.codes["test"])
+        """Codes of the validation and test pairs; where pairs may repeat, of those that training does not have."""
+        held_out = np.union1d(self.codes["valid"], self.codes["test"])
+        return np.setdiff1d(held_out, self.codes["train"]) if self.config["repeatable"] else held_out
 
     @property
     def rows(self) -> Any:

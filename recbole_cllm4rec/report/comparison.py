@@ -1,7 +1,7 @@
 """A comparison as files: one table in every format, and a chart, of rows that share one split."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def write_comparison(folder: Path, table: Table) -> list[Path]:
     Raises :class:`UserError` where the ``comparison.json`` there is of another split, and where a file cannot be
     written.
     """
-    _check_earlier(folder / f"{_NAME}.json", table.head)
+    check_earlier(folder, _test(table.head))
     contents = {
         ".csv": as_csv(table).encode(),
         ".md": as_markdown(table).encode(),
@@ -121,8 +121,9 @@ def _commit(commit: dict[str, Any] | None) -> str:
     return f"{commit['hash']}{' with uncommitted changes' if commit['dirty'] else ''}"
 
 
-def _check_earlier(path: Path, head: dict[str, Any]) -> None:
-    """Raise :class:`UserError` where the comparison at ``path`` is of another split or mask, or cannot be told."""
+def check_earlier(folder: Path, test: Mapping[str, str]) -> None:
+    """Raise :class:`UserError` where the comparison in ``folder`` is not of this :func:`tested`, or cannot be told."""
+    path = folder / f"{_NAME}.json"
     if not path.exists():
         return
     remedy = "move it, or choose another result_dir"
@@ -130,13 +131,19 @@ def _check_earlier(path: Path, head: dict[str, Any]) -> None:
         earlier = _test(json.loads(path.read_text(encoding="utf-8"))["head"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} is no comparison that can be read: {remedy}") from None
-    for key, value in _test(head).items():
+    for key, value in test.items():
         if earlier.get(key) != value:
             raise UserError(f"{path} is of another test, its {key} is {earlier.get(key)!r}, not {value!r}: {remedy}")
 
 
+def tested(split: Mapping[str, str], history_mask: str, history_read: str, ranked: str) -> dict[str, str]:
+    """What has to be the same where a table takes the place of another: the ``split``, and what was masked at test,
+    read and ranked.
+    """
+    parts = {f"{part} part": pairs for part, pairs in split.items()}
+    return parts | {"history_read": history_read, "history_mask": history_mask, "ranked_at_test": ranked}
+
+
 def _test(head: dict[str, Any]) -> dict[str, str]:
-    """What was tested, of the head of a table."""
-    parts = {f"{part} part": pairs for part, pairs in head["split"].items()}
-    read = {"history_read": head.get("history_read", "train")}
-    return parts | read | {key: head[key] for key in ("history_mask", "ranked_at_test")}
+    """That of the head of a table."""
+    return tested(head["split"], head["history_mask"], head.get("history_read", "train"), head["ranked_at_test"])

@@ -50,6 +50,7 @@ _PROTOCOL = (
     "history_mask",
     "config.history_read",
     "config.eval_args.mode.test",
+    "items",  # that are ranked; runs of before do not say it
 )
 _ABSENT = object()
 
@@ -147,7 +148,7 @@ def read_users(path: Path, result: Mapping[str, Any]) -> Users:
     return users
 
 
-def common_split(rows: Sequence[Row]) -> dict[str, str]:
+def common_split(rows: Sequence[Row]) -> dict[str, Any]:
     """What all runs share: fingerprints of the three parts, what is masked and read, and what was ranked at test.
 
     Empty where no row has figures. Raises :class:`UserError` where two runs differ in one of them.
@@ -155,16 +156,18 @@ def common_split(rows: Sequence[Row]) -> dict[str, str]:
     runs = [(f"{row.name} (seed {result['seed']})", result) for row in rows if not row.error for result in row.results]
     if not runs:
         return {}
-    first, reference = runs[0]
-    for name, result in runs:
-        for key in _PROTOCOL:
-            if _at(result, key) != _at(reference, key):
+    shared = {}
+    for key in _PROTOCOL:
+        values = {name: value for name, result in runs if (value := _at(result, key)) is not _ABSENT}
+        for name, value in values.items():
+            first, shared[key] = next(iter(values.items()))
+            if value != shared[key]:
                 raise UserError(
-                    f"{first} and {name} cannot stand in one table: {key} is {_at(reference, key)!r} in the first and "
-                    f"{_at(result, key)!r} in the second; run both on one data set with one split_seed, eval_args, "
+                    f"{first} and {name} cannot stand in one table: {key} is {shared[key]!r} in the first and "
+                    f"{value!r} in the second; run both on one data set with one load_col, split_seed, eval_args, "
                     "history_mask and history_read"
                 )
-    return {key: _at(reference, key) for key in _PROTOCOL}
+    return shared
 
 
 def _at(values: Any, key: str) -> Any:

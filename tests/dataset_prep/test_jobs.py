@@ -107,6 +107,22 @@ def test_a_dry_run_tells_and_writes_nothing(capsys):
     )
 
 
+def test_members_that_no_profile_is_of(capsys):
+    """Their ids are written otherwise; a dry run says it too."""
+    Path("members.csv").write_text("member_id,headline\n7,Spy\nNA,Cook\n")
+    assert convert(*ALL, "--dry-run") == 0
+    assert "\n1 of 2 users have no row of their own, and no text.\n" in capsys.readouterr().out
+    assert convert(*ALL) == 0
+    assert "Without a row of their own, and without text: 1 of 2 users.\n" in capsys.readouterr().out
+
+
+def test_a_byte_order_mark_is_no_json(capsys):
+    lines = [f'{{"member_id": "m{m}", "job_id": "j{j}"}}\n' for m in range(2) for j in range(2)]
+    Path("raw.jsonl").write_bytes(b"\xef\xbb\xbf" + "".join(lines).encode())
+    assert convert("raw.jsonl", *CORE) == 0
+    assert body("inter")[0] == ["m0", "j0", "1"]
+
+
 def test_clicks_alone_under_other_names(capsys):
     Path("raw.tsv.gz").write_bytes(gzip.compress(b'who\twhat\n"a\tx\n"a\ty\nb\tx\nb\ty\n'))
     assert convert("raw.tsv.gz", "--columns", "member=who,job=what", *CORE) == 0

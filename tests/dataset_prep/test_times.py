@@ -16,6 +16,8 @@ from dataset_prep.times import detect, seconds
         ("1400000000000", "milliseconds", 1.4e9),
         ("1970-01-02", "dates", 86400),
         ("19700102", "dates", 86400),
+        ("197001020001", "dates", 86460),
+        ("20240101100000", "dates", 1704103200),
         ("1970-01-01T00:00:10Z", "dates", 10),
         ("1970-01-01 02:00:10+02:00", "dates", 10),
         ("2012-04-26 23:56:23.947", "dates", 1335484583.947),
@@ -26,7 +28,7 @@ def test_each_kind(text, kind, expected):
     assert seconds(f" {text} ", kind) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("text", ["", "now", "01/31/2024", "-5", "1e15", "nan", "1_000", "²", "٣"])
+@pytest.mark.parametrize("text", ["", "now", "01/31/2024", "-5", "1e15", "nan", "1_000", "²", "٣", "20241301100000"])
 def test_no_time(text):
     assert detect([text]) is None
 

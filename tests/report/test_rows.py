@@ -209,6 +209,14 @@ def test_a_split_that_is_shared() -> None:
     }
 
 
+def test_other_numbers_of_items() -> None:
+    """Runs of before do not say how many they ranked."""
+    rows = [row("Pop", {"ndcg@2": [0.5, 1]}), row("EASE", {"ndcg@2": [0.5, 1]}, items=5)]
+    assert common_split(rows)["items"] == 5
+    with pytest.raises(UserError, match=r"^EASE \(seed 1\) and BPR \(seed 1\) cannot stand .* items is 5 .* 6 in the"):
+        common_split([*rows, row("BPR", {"ndcg@2": [0.5, 1]}, items=6)])
+
+
 def test_nothing_shares_no_split() -> None:
     assert common_split([]) == common_split([failed("BPR")]) == {}
 
