@@ -103,12 +103,9 @@ MISTAKES = {
         Mistake("a dataset that would be saved", f"{POP} --save_dataset=True"),
         Mistake(
             "leave-one-out of files split already",
-            f"{POP} --benchmark_filename=[train,valid,test] --eval_args.order=TO --eval_args.split.RS=null "
-            "--eval_args.split.LS=valid_and_test",
+            f"{POP} --benchmark_filename=[a,b,c] --eval_args.order=TO '--eval_args.split={{LS: valid_and_test}}'",
         ),
-        Mistake(
-            "a filter of files split already", f"{POP} --benchmark_filename=[train,valid,test] --rm_dup_inter=first"
-        ),
+        Mistake("a filter of files split already", f"{POP} --benchmark_filename=[a,b,c] --rm_dup_inter=first"),
         Mistake("sparse steps for a model that has none", "--model=BPR --dataset=shop --learner=sparse_adam"),
         Mistake("no negatives for a model of pairs", "--model=BPR --dataset=shop --train_neg_sample_args=null"),
         Mistake("a closed form without its regularisation", "--model=EASE --dataset=shop --reg_weight=0"),
