@@ -4,9 +4,8 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -304,16 +303,22 @@ def test_who_stops_a_comparison_stops_the_run_that_it_waits_for(gpt2: Path, monk
     """The run is in another process, which saves before it goes; only this one is told."""
     trained = {**stopping.options(gpt2), "epochs": 10**5, "gpu_id": ""}
     trained = {key: value for key, value in trained.items() if key not in SMALL}
-    home = Path("saved/shop")
+    home, ended = Path("saved/shop").absolute(), Event()
 
     def once_it_trains() -> None:
         while not list(home.glob("CLLM4Rec-*/1/checkpoints/0*")):
-            time.sleep(0.05)
+            if ended.wait(0.05):
+                return
         os.kill(os.getpid(), signal.SIGTERM)
 
-    Thread(target=once_it_trains, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt, match="stopped in CLLM4Rec, seed 2020; the same command goes on"):
-        table("CLLM4Rec", checkpoint_minutes=0.001, **trained)
+    watch = Thread(target=once_it_trains)
+    watch.start()
+    try:
+        with pytest.raises(KeyboardInterrupt, match="stopped in CLLM4Rec, seed 2020; the same command goes on"):
+            table("CLLM4Rec", checkpoint_minutes=0.001, **trained)
+    finally:
+        ended.set()
+        watch.join()
     assert store.newest(next(home.glob("CLLM4Rec-*/1/checkpoints"))) is not None
 
 

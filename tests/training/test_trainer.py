@@ -111,7 +111,7 @@ def test_seconds_of_all_processes_count(folder: Path, gpt2: Path, monkeypatch: p
     (checkpoint / store.MANIFEST).write_text(json.dumps(manifest, separators=(",", ":")))
     seconds = run("CLLM4Rec", "shop", (), options, resume=True)["seconds"]
     assert seconds["training: content"] > 1000
-    assert 1000 < seconds["training"] < 1100
+    assert seconds["training"] > 1000
 
 
 def test_only_what_is_trained_is_stored(folder: Path, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:

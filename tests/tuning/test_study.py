@@ -33,7 +33,11 @@ def interrupted(search, values, scratch, watch):
         watch(epoch, score)
         if how == "killed" and len(begun) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-    while how == "shared" and len(list(Path("results/shop/tuning/EASE.work").iterdir())) < 2:
+    Path(f"begun-{os.getpid()}").touch()
+    patience = time.monotonic() + 300
+    while how == "shared" and len(list(Path().glob("begun-*"))) < 2:
+        if time.monotonic() > patience:
+            sys.exit("the other process has begun no trial")
         time.sleep(0.05)
     return evaluate(search, values, scratch, validated)
 Search.evaluate = interrupted
