@@ -99,7 +99,7 @@ def compare(
             f"run_name is {overrides['run_name']!r}, but rows have the names of their models and variants: leave it "
             "out; another result_dir keeps two tables apart"
         )
-    rows, refused = _plan(models, dataset, seeds, config_files, overrides)
+    rows, refused = plan(models, dataset, seeds, config_files, overrides)
     reference = reference or next(iter(rows))
     if reference not in rows:
         raise UserError(f"reference is {reference!r}, which is not among the rows: {', '.join(rows)}")
@@ -154,7 +154,7 @@ def heard(model: str, dataset: str, config_files: Sequence[str | Path], override
         return kept
 
 
-def _plan(
+def plan(
     models: Sequence[str], dataset: str, seeds: int, files: Sequence[str | Path], overrides: Mapping[str, Any]
 ) -> tuple[dict[str, list[Job]], dict[str, str]]:
     """Row -> its runs, one a seed; and row -> why its model cannot follow the configuration, where it has no runs.
