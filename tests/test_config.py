@@ -124,7 +124,7 @@ def test_the_latest_items_count_most_only_where_the_split_leaves_an_order(name: 
     assert recency(**IN_ORDER) == "auto"
     assert recency(**IN_ORDER, recency=0.5) == 0.5
     split_before = ["train", "valid", "test"]  # by what, the files do not say
-    assert recency(**IN_ORDER, benchmark_filename=split_before) == 1.0
+    assert recency(**{"eval_args.order": "TO"}, benchmark_filename=split_before) == 1.0
     assert recency(benchmark_filename=split_before, recency=0.5) == 0.5
     with pytest.raises(UserError, match=r"^recency is 0\.5, but eval_args\.order is RO"):
         recency(recency=0.5)

@@ -39,7 +39,8 @@ class ClosedFormOptions:
 
     recency: Share | Literal["auto"]
     """In scoring, an item of a history counts so much for each later one: below 1, the latest count most. ``auto``:
-    what is likeliest by the latest training items, each found from those before it; of data split at random, 1."""
+    what is likeliest by the latest training items, each found from those before it; of data split at random, 1. Files
+    that are split already have the latest last, if a number is asked for."""
 
     def readers_of_items(self) -> list[str]:
         """The options by which the texts of items are read."""
