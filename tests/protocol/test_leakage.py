@@ -61,6 +61,8 @@ def shop(tmp_path: Path, bert: Path) -> Any:
         own = {key: asked.pop(key) for key in ("model", "dataset", "trainer") if key in asked}
         entry = resolve(name)._replace(**own)
         options = {**OPTIONS, **asked}
+        if "benchmark_filename" in asked:  # which are split already
+            del options["eval_args.split"]
         if name == "CLLM4Rec":
             options |= {"backbone": str(bert), "max_length": 64, "token_init": "random", "precision": "float32"}
         data = load(tmp_path, files, name, **options)
