@@ -219,9 +219,9 @@ def convert(args: argparse.Namespace) -> int:
         size = ", ".join(f"{n:,} {what}" for what, n in summary.counts.items())
         for file, n in dataset.left_out.items():
             print(f"Left out: {n:,} lines of {dataset.name_of(file)} that could not be used.")
+        print(f"Wrote {args.out}: {size} (more in {args.out.name}.card.md).")
         for what, n in summary.undescribed.items():
             print(f"Without a row of their own, and without text: {n:,} of {summary.counts[what]:,} {what}.")
-        print(f"Wrote {args.out}: {size} (more in {args.out.name}.card.md).")
     print(f"Next: {next_command(args.out)}")
     return 0
 
