@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from recbole_cllm4rec import processes
+from recbole_cllm4rec.backbone.base import IntArray
 from recbole_cllm4rec.checkpoint.files import reason, rename, sync
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 
 def key(facts: dict[str, object], documents: Sequence[IntArray]) -> str:

@@ -18,6 +18,7 @@ from recbole_cllm4rec.corpus.documents import (
     Documents,
     Interactions,
     Recommendations,
+    Texts,
     content_documents,
 )
 from recbole_cllm4rec.errors import UserError
@@ -153,10 +154,7 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
         )
     options, backbone, corpus = model.options, model.backbone, model.corpus
     prompt, room = model.history_prompt, model.history_room
-    longest = backbone.max_length - backbone.overhead
-    contents = None
-    if model.content is not None:
-        contents = content_documents(corpus, model.vocabulary, backbone.words, longest)
+    contents = _contents(model)
     interactions = Interactions(corpus.histories, prompt, room, options.shuffle_items)
     questions = Recommendations(
         corpus.histories, prompt, room, options.mask_share, options.finetune_target, options.shuffle_items
@@ -197,11 +195,6 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
         collaborative("recommendation", questions, question, model.recommendation_loss, late),
         *content(late, options.content_share, regularised=True),
     ]
-    if contents is not None and not len(contents):
-        raise UserError(
-            "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose "
-            "--variant=no-text"
-        )
     if not options.pretrain_epochs and not config["epochs"]:
         raise UserError("nothing would train the collaborative view: set epochs or pretrain_epochs above 0")
     finetunes = config["epochs"] > 0
@@ -213,6 +206,20 @@ def build_stages(config: Any, model: CLLM4Rec, make: Make) -> list[Stage]:
         Stage("finetuning", third, finetuning, options.alternation, finetunes, options.learning_rate_schedule),
     ]
     return [stage for stage in stages if stage.epochs and stage.passes]
+
+
+def _contents(model: CLLM4Rec) -> Texts | None:
+    """What the content view is taught by, if there is one. Raises :class:`UserError` where there is no text."""
+    if model.content is None:
+        return None
+    longest = model.backbone.max_length - model.backbone.overhead
+    contents = content_documents(model.corpus, model.vocabulary, model.backbone.words, longest)
+    if not len(contents):
+        raise UserError(
+            "CLLM4Rec reads text, but the dataset has none: name its columns in text_fields, or choose "
+            "--variant=no-text"
+        )
+    return contents
 
 
 def _moved_by(
