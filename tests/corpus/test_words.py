@@ -15,6 +15,7 @@ from recbole_cllm4rec.model.closed_form import tfidf_rows
         ("A red LIP-stick, 3 oz. x10", ["red", "lip", "stick", "oz", "x10"]),
         ("crème brûlée Straße", ["crème", "brûlée", "straße"]),
         ("cre\u0300me", ["cre\u0300me"]),
+        ("İstanbul", ["i\u0307stanbul"]),
         ("हिन्दी फिल्म", ["हिन्दी", "फिल्म"]),
         ("手机壳", ["手机", "机壳"]),
         ("iPhone手机 16", ["iphone", "手机", "16"]),
@@ -29,7 +30,8 @@ def test_by_hand(text: str, words: list[str]) -> None:
     assert split_words(text) == words
 
 
-@given(st.text(st.characters(max_codepoint=0x2FF)))
+# The capital İ is left out: its lower case is the one of these with a mark, at which scikit-learn ends the word.
+@given(st.text(st.characters(max_codepoint=0x2FF, exclude_characters="İ")))
 def test_latin_is_split_as_scikit_learn_splits_it(text: str) -> None:
     assert split_words(text) == TfidfVectorizer().build_analyzer()(text)
 
