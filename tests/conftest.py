@@ -15,9 +15,9 @@ from recbole_cllm4rec.yamlio import dump_yaml
 STORIES = Path(__file__).parents[2] / "shared" / "models" / "stories260K"
 
 torch.set_num_threads(1)  # tensors here are so small that threads cost more than they give
-settings.register_profile("shared machine", deadline=None)
+settings.register_profile("same for all", deadline=None, derandomize=True)  # a commit passes, or does not, everywhere
 settings.register_profile("long", deadline=None, max_examples=400, database=None)  # of tests/fuzz
-settings.load_profile("shared machine")
+settings.load_profile("same for all")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
