@@ -123,7 +123,7 @@ def _single(options: dict[str, Any], dataset: str, files: Sequence[str]) -> None
 
 
 def _compare(options: dict[str, Any], dataset: str, files: Sequence[str], argv: Sequence[str]) -> None:
-    from recbole_cllm4rec.comparison import compare
+    from recbole_cllm4rec.comparison.compare import compare
     from recbole_cllm4rec.report.render import as_text
 
     if "model" in options:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recbole_cllm4rec.cmdline import parse
-from recbole_cllm4rec.comparison import plan
+from recbole_cllm4rec.comparison.plan import plan
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"

@@ -11,7 +11,8 @@ from checkpoints import save_gpt2
 from fuzzing import COUNT, POP, files, run
 from shop import shop_in
 
-from recbole_cllm4rec import comparison, experiment
+from recbole_cllm4rec import experiment
+from recbole_cllm4rec.comparison import compare, job
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -28,7 +29,7 @@ def _in_this_process() -> Iterator[None]:
     The versions of packages, half of the time of a small run, are looked up once.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "_run_apart", comparison.attempt)
+        patch.setattr(compare, "run_apart", job.attempt)
         for name in ("versions", "commit"):
             patch.setattr(experiment, name, cache(getattr(experiment, name)))
         yield

@@ -1,64 +1,24 @@
 """Comparisons: what is run, what is reused, what is refused, and what a row says that could not be run."""
 
 import json
-import os
 import re
-import signal
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import pytest
 import stopping
-from shop import SMALL, build_shop
+from shop import SMALL
+from tables import RESULTS, line, table
 
-from recbole_cllm4rec import comparison
-from recbole_cllm4rec.checkpoint import store
-from recbole_cllm4rec.comparison import Job, compare, heard
+from recbole_cllm4rec.comparison import compare as comparison
+from recbole_cllm4rec.comparison import job
+from recbole_cllm4rec.comparison.compare import compare
+from recbole_cllm4rec.comparison.job import Job
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.leakage import Verdict
-from recbole_cllm4rec.report.table import Line, Table
-
-RESULTS = Path("results/shop")
-
-
-@pytest.fixture(autouse=True)
-def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    build_shop(tmp_path)
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Row and seed of every run; they run in this process, which is faster."""
-    runs: list[tuple[str, int]] = []
-
-    def inline(job: Job) -> str | None:
-        if not job.audits:
-            runs.append((job.row, job.overrides["seed"]))
-        return comparison.attempt(job)
-
-    monkeypatch.setattr(comparison, "_run_apart", inline)
-    return runs
-
-
-def table(*models: str, seeds: int = 1, reference: str | None = None, **options: Any) -> Table:
-    return compare(models, "shop", seeds, reference, (), {**SMALL, **options}, "python run_recbole.py …")[0]
-
-
-def line(found: Table, name: str) -> Line:
-    return next(line for line in found.lines if line.name == name)
 
 
 class TestRuns:
-    def test_each_has_a_process_of_its_own(self) -> None:
-        found = table("EASE", "Pop")
-        assert [line.name for line in found.lines] == ["EASE", "Pop"]
-        assert {path.name for path in RESULTS.glob("comparison.*")} >= {
-            f"comparison.{kind}" for kind in ("md", "csv", "tex", "json", "png")
-        }
-        assert "result: results/shop/EASE-2020.json" in (RESULTS / "log" / "EASE-2020.log").read_text(encoding="utf-8")
-
     def test_seeds_share_the_split_and_come_in_turn(self, ran: list[tuple[str, int]]) -> None:
         found = table("EASE", "Pop", seeds=2, seed=7)
         assert ran == [("EASE", 7), ("Pop", 7), ("EASE", 8), ("Pop", 8)]
@@ -109,10 +69,10 @@ class TestRuns:
 
     def test_a_variant_is_a_row(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
         heard = []
-        monkeypatch.setattr(comparison, "attempt", lambda job: heard.append(job) or "stop here")
+        monkeypatch.setattr(job, "attempt", lambda asked: heard.append(asked) or "stop here")
         with pytest.raises(UserError, match="no row has figures"):
             table("CLLM4Rec:LLM-CF", "CLLM4Rec", backbone="scratch")
-        assert [(job.title, job.overrides.get("variant")) for job in heard] == [
+        assert [(asked.title, asked.overrides.get("variant")) for asked in heard] == [
             ("LLM-CF, audit", "LLM-CF"),
             ("CLLM4Rec, audit", None),
         ]
@@ -153,42 +113,26 @@ class TestRowsThatFail:
     def test_what_a_model_raises_is_its_rows(
         self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        really = comparison.run
+        really = job.run
 
         def run(model: str, *rest: Any, **options: Any) -> Any:
             if model == "Pop":
                 raise RuntimeError("first\nsecond")
             return really(model, *rest, **options)
 
-        monkeypatch.setattr(comparison, "run", run)
+        monkeypatch.setattr(job, "run", run)
         assert (
             line(table("EASE", "Pop"), "Pop").error == "RuntimeError: first second; see results/shop/log/Pop-2020.log"
         )
         assert "Traceback" in capsys.readouterr().err
 
-    def test_a_killed_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(comparison, "_run_logged", _killed)
-        with pytest.raises(UserError, match=r"its process was killed, .*; see results/shop/log/EASE.audit.log"):
-            table("EASE")
-
-    def test_a_log_that_cannot_be_written(self) -> None:
-        RESULTS.mkdir(parents=True)
-        (RESULTS / "log").write_text("a file")
-        with pytest.raises(UserError, match=r"log/EASE.audit.log: .*; set result_dir to a folder with room"):
-            table("EASE")
-
     def test_another_split(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-        def elsewhere(job: Job) -> str | None:
-            job.overrides["split_seed"] = 1 if job.row == "Pop" else 2020
-            return comparison.attempt(job)
+        def elsewhere(asked: Job) -> str | None:
+            asked.overrides["split_seed"] = 1 if asked.row == "Pop" else 2020
+            return job.attempt(asked)
 
-        monkeypatch.setattr(comparison, "_run_apart", elsewhere)
+        monkeypatch.setattr(comparison, "run_apart", elsewhere)
         assert "scored on another split, test " in str(line(table("EASE", "Pop"), "Pop").error)
-
-
-def _killed(job: Job) -> str | None:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return None
 
 
 class TestAudits:
@@ -197,7 +141,7 @@ class TestAudits:
         for row in ("EASE", "Pop"):
             found = json.loads((RESULTS / f"{row}.audit.json").read_text(encoding="utf-8"))
             assert all(verdict["passed"] for verdict in found["verdicts"])
-        monkeypatch.setattr(comparison, "audit", lambda *_: pytest.fail("it is there"))
+        monkeypatch.setattr(job, "audit", lambda *_: pytest.fail("it is there"))
         table("EASE", "Pop", seeds=2)
 
     def test_pairs_that_may_repeat(self, ran: list[tuple[str, int]]) -> None:
@@ -210,13 +154,13 @@ class TestAudits:
         assert not re.search(r" 0 in two parts", (RESULTS / "EASE.audit.json").read_text())
 
     def test_a_row_that_leaks_is_not_run(self, ran: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
-        really = comparison.audit
+        really = job.audit
 
         def planted(model: str, *rest: Any) -> Any:
             verdicts, path = really(model, *rest)
             return [Verdict("graphs", model != "Pop", "3 of 20 held-out pairs"), *verdicts], path
 
-        monkeypatch.setattr(comparison, "audit", planted)
+        monkeypatch.setattr(job, "audit", planted)
         found = table("EASE", "Pop")
         assert line(found, "Pop").error == "the audit found a leak: graphs: 3 of 20 held-out pairs"
         assert ran == [("EASE", 2020)]
@@ -297,37 +241,6 @@ def test_what_was_killed_goes_on_in_its_midst(
     found = table("CLLM4Rec", "EASE", **trained)
     assert "going on in saved/shop/CLLM4Rec-2020-" in caplog.text
     assert line(found, "CLLM4Rec").cells["ndcg@3"].mean == whole.cells["ndcg@3"].mean
-
-
-def test_who_stops_a_comparison_stops_the_run_that_it_waits_for(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run is in another process, which saves before it goes; only this one is told."""
-    trained = {**stopping.options(gpt2), "epochs": 10**5, "gpu_id": ""}
-    trained = {key: value for key, value in trained.items() if key not in SMALL}
-    home, ended = Path("saved/shop").absolute(), Event()
-
-    def once_it_trains() -> None:
-        while not list(home.glob("CLLM4Rec-*/1/checkpoints/0*")):
-            if ended.wait(0.05):
-                return
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    watch = Thread(target=once_it_trains)
-    watch.start()
-    try:
-        with pytest.raises(KeyboardInterrupt, match="stopped in CLLM4Rec, seed 2020; the same command goes on"):
-            table("CLLM4Rec", checkpoint_minutes=0.001, **trained)
-    finally:
-        ended.set()
-        watch.join()
-    assert store.newest(next(home.glob("CLLM4Rec-*/1/checkpoints"))) is not None
-
-
-def test_options_go_to_the_models_that_have_them() -> None:
-    asked = {**SMALL, "reg_weight": 3, "eval_args.order": "RO"}
-    assert heard("EASE", "shop", (), asked) == asked
-    assert heard("Pop", "shop", (), asked) == {**SMALL, "eval_args.order": "RO"}
-    asked = {"learner": "sparse_adam", "epochs": 3}
-    assert heard("BPR", "shop", (), asked) == asked  # which it cannot follow
 
 
 def test_the_files_say_what_the_table_says(ran: list[tuple[str, int]]) -> None:
