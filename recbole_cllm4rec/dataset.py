@@ -13,10 +13,10 @@ from recbole.utils import FeatureSource, FeatureType, ModelType
 from dataset_prep import registry
 from recbole_cllm4rec.atomic import check_ids, line_of, read_atomic, to_floats
 from recbole_cllm4rec.config_layers import properties_dir
-from recbole_cllm4rec.corpus.escape import unescape
+from recbole_cllm4rec.corpus.raw_texts import RawTexts, Wanted
 from recbole_cllm4rec.corpus.text import Corpus, Histories, IntArray, Review
 from recbole_cllm4rec.dataset_check import check_files, check_loaded, check_settings
-from recbole_cllm4rec.errors import UserError, suggestion
+from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.protocol.pairs import Ids, among, of_part
 from recbole_cllm4rec.protocol.sources import digest
 
@@ -33,7 +33,7 @@ class TextDataset(Dataset):
 
     def _get_preset(self) -> None:
         super()._get_preset()
-        self._raw_texts: dict[str, list[tuple[Any, str]]] = {source: [] for source in SOURCES}
+        self._texts = RawTexts()
         self._held_out: tuple[TextDataset, ...] = ()
         self.files: dict[str, str] = {}
         parts = self.benchmark_filename_list
@@ -150,31 +150,11 @@ class TextDataset(Dataset):
 
     def _keep_text(self, frame: pd.DataFrame, source: str, filepath: str) -> None:
         fields: Sequence[str] = self.config["text_fields"].get(source) or []
-        if not fields:
-            return
-        columns = {str(header).split(":")[0]: frame[header] for header in frame}
-        keys = {"user": [self.uid_field], "item": [self.iid_field], "inter": [self.uid_field, self.iid_field]}[source]
-        for field in [*keys, *fields]:
-            if field not in columns:
-                raise UserError(
-                    f"{filepath} has no column {field!r}, which text_fields[{source}] needs; it has "
-                    f"{', '.join(columns)}{suggestion(field, columns)}"
-                )
-        read = unescape if self.config["text_escaped"] else str
-        template = (self.config["text_template"] or {}).get(source)
-        try:
-            rows = zip(*(columns[field] for field in fields), strict=True)
-            texts = [compose(dict(zip(fields, map(read, row), strict=True)), template) for row in rows]
-        except KeyError as error:
-            raise UserError(
-                f"text_template[{source}] uses {error}, which is not among text_fields[{source}]: {', '.join(fields)}"
-            ) from None
-        except (AttributeError, IndexError, TypeError, ValueError) as error:
-            raise UserError(
-                f"text_template[{source}] is {template!r}: {error}; write {{COLUMN}} for a cell, {{{{ for a brace"
-            ) from None
-        ids = zip(*(columns[key] for key in keys), strict=True)
-        self._raw_texts[source] += list(zip(ids, texts, strict=True))
+        if fields:
+            keys = {"user": [self.uid_field], "item": [self.iid_field], "inter": [self.uid_field, self.iid_field]}
+            template = (self.config["text_template"] or {}).get(source)
+            wanted = Wanted(source, keys[source], fields, template, self.config["text_escaped"])
+            self._texts.keep(frame, wanted, filepath)
 
     def _change_feat_format(self) -> None:
         self._rank_times()
@@ -275,14 +255,10 @@ class TextDataset(Dataset):
         return Ids(self.uid_field, self.iid_field, self.user_num, self.item_num)
 
     def _texts_by_id(self, source: str, field: str, n: int) -> list[str]:
-        texts = [""] * n
-        ids, rows = self.field2token_id[field], self._raw_texts[source]
-        for (token,), text in rows:
-            if token in ids and not texts[ids[token]]:
-                texts[ids[token]] = text
+        ids, rows = self.field2token_id[field], self._texts.rows(source)
+        texts = self._texts.by_id(source, ids, n)
         if rows:
-            found = sum(map(bool, texts))
-            self.logger.info(f"{found:,} of {n - 1:,} {source}s have a text")
+            self.logger.info(f"{sum(map(bool, texts)):,} of {n - 1:,} {source}s have a text")
             if not any(token in ids for (token,), _ in rows):
                 self.logger.warning(
                     f"no row of text_fields[{source}], of {len(rows):,}, is of a {source} with an interaction: ids "
@@ -292,12 +268,7 @@ class TextDataset(Dataset):
 
     def _reviews(self) -> list[Review]:
         """Texts of the pairs of this part; a pair that a held-out part has too may be that part's, and is left out."""
-        users, items = self.field2token_id[self.uid_field], self.field2token_id[self.iid_field]
-        written = [
-            Review(users.get(user, 0), items.get(item, 0), text)
-            for (user, item), text in self._raw_texts["inter"]
-            if text.strip()
-        ]
+        written = self._texts.reviews(self.field2token_id[self.uid_field], self.field2token_id[self.iid_field])
         if not written:
             return []
         codes = np.array([review.user * self.item_num + review.item for review in written])
@@ -305,14 +276,6 @@ class TextDataset(Dataset):
         for part in self._held_out:
             allowed &= ~among(codes, of_part(part, self._ids()))
         return list(compress(written, allowed))
-
-
-def compose(cells: dict[str, str], template: str | None) -> str:
-    """One text from several cells: by the template, where any cell has something, or joined as sentences."""
-    present = [cell.strip() for cell in cells.values() if cell.strip()]
-    if not present:
-        return ""
-    return template.format(**cells) if template else ". ".join(text.removesuffix(".") for text in present) + "."
 
 
 def _perhaps_of(dataset: str) -> str:

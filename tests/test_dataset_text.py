@@ -9,15 +9,6 @@ from atomic_files import INTER, PRESPLIT, START, TIMED, atomic, load, pairs, ref
 from recbole.utils import FeatureType
 
 from recbole_cllm4rec.corpus.text import Review
-from recbole_cllm4rec.dataset import compose
-
-
-def test_compose() -> None:
-    assert compose({"title": "Lip stick.", "brand": " Acme ", "year": ""}, None) == "Lip stick. Acme."
-    assert compose({"title": "Lip stick?"}, None) == "Lip stick?."
-    assert compose({"title": "", "brand": " "}, None) == ""
-    assert compose({"title": "", "brand": " "}, "{title} by {brand}") == ""
-    assert compose({"title": "Lip {0} stick", "brand": ""}, "{title} by {brand} {{x}}") == "Lip {0} stick by  {x}"
 
 
 def texts(folder: Path, item: str, **options: Any) -> dict[str, str]:
