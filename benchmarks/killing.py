@@ -1,19 +1,14 @@
-"""Trainings of a tiny CLLM4Rec in processes of their own, which are killed, starved of disk, or set upon each other."""
+"""Trainings of a tiny CLLM4Rec in processes of their own, which can be killed, and what they leave."""
 
 import json
 import os
-import resource
 import shutil
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import sleep
 from typing import Any
 from unittest import mock
 
@@ -21,16 +16,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from benchmarks.troubles import Trouble
 from recbole_cllm4rec.checkpoint import journal, store
 from recbole_cllm4rec.errors import UserError
 from recbole_cllm4rec.experiment import run
 
-STEPS_OF_A_SAVE = ("save_file", "_write_json", "sync", "rename", "remove")
-"""Functions of a save; a process may die before and after each call of each."""
 BATCH = "batch"
 """What a process says before it saves, if it does: once when it begins to train, then after every batch."""
-ROOM = 4096
-"""Bytes that a file may have where the disk is full."""
 
 processes = get_context("forkserver")
 processes.set_forkserver_preload(["benchmarks.killing"])
@@ -92,7 +84,7 @@ def build(folder: Path, backbone: str, users: int, items: int, rng: np.random.Ge
     return Workplace(folder, chosen | options)
 
 
-def start(place: Workplace, resume: bool | str, trouble: "Trouble | None" = None, **options: Any) -> "Child":
+def start(place: Workplace, resume: bool | str, trouble: Trouble | None = None, **options: Any) -> "Child":
     """A training in a process of its own, which saves after every batch unless ``options`` say else."""
     ours, theirs = processes.Pipe(duplex=False)
     asked = {**place.options, "checkpoint_minutes": 0, **options}
@@ -142,37 +134,6 @@ class Child:
             return ""
 
 
-Trouble = Callable[[], Any]
-"""Makes a context in which a training meets its trouble; it is made in the child."""
-
-
-def dying_in_a_save(moment: int) -> Trouble:
-    """SIGKILL at the ``moment``-th beginning or end of a step of saving; a file just written loses its second half."""
-    return partial(_dying, moment)
-
-
-def save_till_death(moment: int, home: Path) -> None:
-    """Save small checkpoints until that moment."""
-    with dying_in_a_save(moment)():
-        for number in count():
-            store.save(home, {"number": number}, {"w": torch.zeros(2)}, None)
-
-
-def killed_at(save: int) -> Trouble:
-    """SIGKILL when its ``save``-th save begins."""
-    return partial(_killed, save)
-
-
-def disk_full_at(save: int) -> Trouble:
-    """No room for a file's end from the ``save``-th save on."""
-    return partial(_starving, save)
-
-
-def waiting_for(file: Path) -> Trouble:
-    """No save ends before the ``file`` is there."""
-    return partial(_waiting, file)
-
-
 def _train(folder: Path, options: dict[str, Any], resume: bool | str, trouble: Trouble | None, out: Connection) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
@@ -192,78 +153,6 @@ def _train(folder: Path, options: dict[str, Any], resume: bool | str, trouble: T
             out.send(run("CLLM4Rec", "torture", (), options, resume))
         except UserError as error:
             out.send(f"error: {error}")
-
-
-@contextmanager
-def _dying(moment: int) -> Iterator[None]:
-    passed = 0
-
-    def watched(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            nonlocal passed
-            passed += 1
-            if passed == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
-            done = step(*args, **options)
-            passed += 1
-            if passed == moment:
-                if name in ("save_file", "_write_json"):
-                    path = Path(args[1] if name == "save_file" else args[0])
-                    os.truncate(path, path.stat().st_size // 2)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return done
-
-        return call
-
-    with ExitStack() as patches:
-        for name in STEPS_OF_A_SAVE:
-            patches.enter_context(mock.patch.object(store, name, watched(name, getattr(store, name))))
-        yield
-
-
-@contextmanager
-def _killed(save: int) -> Iterator[None]:
-    write, saves = store._write, count(1)
-
-    def deadly(*args: Any) -> None:
-        if next(saves) == save:
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(*args)
-
-    with mock.patch.object(store, "_write", deadly):
-        yield
-
-
-@contextmanager
-def _starving(save: int) -> Iterator[None]:
-    passed, write = 0, store._write
-
-    def starved(*args: Any) -> None:
-        nonlocal passed
-        passed += 1
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if passed >= save:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
-        try:
-            write(*args)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    with mock.patch.object(store, "_write", starved):
-        yield
-
-
-@contextmanager
-def _waiting(file: Path) -> Iterator[None]:
-    write = store._write
-
-    def patient(*args: Any) -> None:
-        while not file.exists():
-            sleep(0.05)
-        write(*args)
-
-    with mock.patch.object(store, "_write", patient):
-        yield
 
 
 def newest_folder(place: Workplace) -> Path | None:

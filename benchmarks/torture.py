@@ -18,7 +18,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
-from benchmarks import killing
+from benchmarks import killing, troubles
 from benchmarks.killing import Outcome, Workplace, checkpoints, differences, start, words
 from benchmarks.workload import backbone_folder
 from recbole_cllm4rec.checkpoint import store
@@ -93,7 +93,7 @@ def dead_in_saves(place: Workplace, peace: Peace, deaths: int, rng: np.random.Ge
     """SIGKILL at random steps of a save, each in one of the first saves of a process."""
     row = Row("SIGKILL inside the save of a checkpoint")
     for _ in range(deaths):
-        outcome = start(place, True, killing.dying_in_a_save(int(rng.integers(1, 100)))).end()
+        outcome = start(place, True, troubles.dying_in_a_save(int(rng.integers(1, 100)))).end()
         if outcome.code == 0:
             break
         row.times += 1
@@ -103,7 +103,7 @@ def dead_in_saves(place: Workplace, peace: Peace, deaths: int, rng: np.random.Ge
 
 def half_way(place: Workplace) -> Workplace:
     """A training that was killed in its middle, after as many saves as are kept."""
-    start(place, False, killing.killed_at(store.KEPT + 1)).end()
+    start(place, False, troubles.killed_at(store.KEPT + 1)).end()
     return place
 
 
@@ -130,7 +130,7 @@ def damaged(place: Workplace, peace: Peace, how: str, rng: np.random.Generator) 
 def starved(place: Workplace, peace: Peace) -> Row:
     """No room for the third checkpoint: one line of error, the second whole, and on it goes once there is room."""
     row = Row("disk full in a save", 1)
-    outcome = start(place, False, killing.disk_full_at(3)).end()
+    outcome = start(place, False, troubles.disk_full_at(3)).end()
     row.notes.append(outcome.error)
     if "could not be saved" not in outcome.error:
         row.differences.append("no clear error")
@@ -145,7 +145,7 @@ def beset(place: Workplace, peace: Peace) -> Row:
     folder = killing.newest_folder(place)
     assert folder is not None
     go = place.folder / "go"
-    first = start(place, str(folder.relative_to(place.folder)), killing.waiting_for(go))
+    first = start(place, str(folder.relative_to(place.folder)), troubles.waiting_for(go))
     first.wait_for(1)
     second = start(place, str(folder.relative_to(place.folder)))
     outcomes = {"third": start(place, resume=False).end()}

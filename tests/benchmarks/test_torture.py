@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks import killing
+from benchmarks import killing, troubles
 from benchmarks.saving import SIZES, measure
 from benchmarks.torture import table, torture
 from recbole_cllm4rec.checkpoint import store
@@ -23,7 +23,7 @@ def test_nothing_differs_whatever_the_trouble(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("moment", [1, 2, 3, 9, 15, 16, 40])
 def test_a_process_dies_inside_a_save_at_the_moment_asked_for(moment: int, tmp_path: Path) -> None:
-    child = killing.processes.Process(target=killing.save_till_death, args=(moment, tmp_path))
+    child = killing.processes.Process(target=troubles.save_till_death, args=(moment, tmp_path))
     child.start()
     child.join()
     assert child.exitcode == -9
