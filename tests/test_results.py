@@ -54,6 +54,17 @@ def test_the_tables_of_the_readme(number: int, dataset: str) -> None:
         assert row.get("seeds", str(len(kept))) == str(len(kept))
 
 
+def test_figures_in_the_words_of_the_readme() -> None:
+    (words,) = re.findall(r"\(\[CappedRecall@20\]\(results/jobs-demo/comparison.md\): (.*); one seed\)", README)
+    kept = {row: runs(RESULTS / "jobs-demo", row) for row in ("CLLM4Rec", "TextEASE", "EASE", "Pop")}
+    assert words == ", ".join(f"{row} {figure([run['test'][TESTED[0]] for run in of])}" for row, of in kept.items())
+    linked = re.findall(r"\[([\d. /]+)\]\((results/\S+\.json)\)", " ".join(README.split()))
+    assert len(linked) == 2
+    for printed, path in linked:
+        tested = json.loads((ROOT / path).read_text(encoding="utf-8"))["test"]
+        assert printed == " / ".join(f"{tested[metric]:.4f}" for metric in TESTED)
+
+
 def row_of_findings(name: str, kept: list[dict[str, Any]]) -> list[str]:
     """Cells of a table in the findings: its name, seeds, validation, and the three metrics at test."""
     tested = [mean(run["test"][metric] for run in kept) for metric in TESTED]
