@@ -70,9 +70,10 @@ def backbone(name: str | Path, **changes: Any) -> Backbone:
 
 
 def word_logits(backbone: Backbone, states: torch.Tensor) -> torch.Tensor:
-    """Scores of all words W h + b [P, N] from states [P, K]."""
-    h, W, b = backbone.word_head(states)
-    return h @ W.T if b is None else h @ W.T + b
+    """Scores of all words [P, N] from states [P, K]."""
+    h, W, b, cap = backbone.word_head(states)
+    scores = h @ W.T if b is None else h @ W.T + b
+    return scores if cap is None else cap * torch.tanh(scores / cap)
 
 
 def options(backbone: str | Path, **changes: Any) -> dict[str, Any]:

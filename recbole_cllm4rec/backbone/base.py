@@ -25,6 +25,18 @@ class Layout(NamedTuple):
     targets: IntArray
 
 
+class WordScores(NamedTuple):
+    """What the scores of all words are made of: W h + b, or c tanh((W h + b) / c) where they are capped at ±c.
+
+    ``states`` h [P, K]; ``weight`` W [N, K]; ``bias`` b [N].
+    """
+
+    states: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    cap: float | None = None
+
+
 class Backbone(nn.Module, ABC):
     """A language model without its token-level input and output, frozen unless it is to be trained.
 
@@ -87,8 +99,8 @@ class Backbone(nn.Module, ABC):
         """A plain text, whose states at ``reads`` are averaged to encode it."""
 
     @abstractmethod
-    def word_head(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What the scores of all words are made of: h [P, K], made of states [P, K], W [N, K] and b [N] or None."""
+    def word_head(self, states: Tensor) -> WordScores:
+        """The scores of all words at P positions, by their ``states`` [P, K]."""
 
     def forward(self, embeddings: Tensor, mask: Tensor | None) -> Tensor:
         """Last hidden states [B, T, K] of ``embeddings`` [B, T, K], rows of Z_t or like them; ``mask`` [B, T] is true

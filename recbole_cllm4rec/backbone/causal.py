@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from recbole_cllm4rec.backbone.base import Backbone, IntArray, Layout
+from recbole_cllm4rec.backbone.base import Backbone, IntArray, Layout, WordScores
+from recbole_cllm4rec.errors import UserError
 
 
 class CausalBackbone(Backbone):
@@ -17,8 +19,9 @@ class CausalBackbone(Backbone):
         """``lm``: an ``AutoModelForCausalLM``. Its head is kept where it is tied to the word embeddings; else a new one
         is initialised at random and learnt, as in the paper.
         """
+        tied = lm.get_output_embeddings().weight is lm.get_input_embeddings().weight  # type: ignore[operator]
+        self.factor, self.cap = _how_scored(lm.eval()) if tied else (1.0, None)
         super().__init__(lm.base_model, tokenizer, max_length, trainable)  # type: ignore[arg-type]
-        tied = lm.get_output_embeddings().weight is self.word_embeddings  # type: ignore[operator]
         self.head = None if tied else nn.Linear(self.hidden_size, self.vocabulary_size, bias=False)
 
     def lay_out_text(self, prompt: IntArray, main: IntArray, rng: np.random.Generator) -> Layout:
@@ -34,11 +37,29 @@ class CausalBackbone(Backbone):
         """All states are read."""
         return Layout(words, np.arange(len(words)), words)
 
-    def word_head(self, states: Tensor) -> tuple[Tensor, Tensor, None]:
-        """softmax(Z_t h), tied, or the learnt head, in its own precision, where the backbone's own is not tied."""
+    def word_head(self, states: Tensor) -> WordScores:
+        """Z_t h, tied, or the learnt head, in its own precision, where the backbone's own is not tied."""
         if self.head is None:
-            return states, self.word_embeddings, None
-        return states.to(self.head.weight.dtype), self.head.weight, None
+            read = states if self.factor == 1 else states * self.factor
+            return WordScores(read, self.word_embeddings, cap=self.cap)
+        return WordScores(states.to(self.head.weight.dtype), self.head.weight)
 
     def _attention_mask(self, mask: Tensor | None) -> None:
         """Padding stands at the right, where no causal state sees it."""
+
+
+@torch.no_grad()
+def _how_scored(lm: Any) -> tuple[float, float | None]:
+    """By what a tied head multiplies Z_t h, 1 for most, and at what it caps scores, if it does (Gemma 2).
+
+    Raises :class:`UserError` where it does anything else to them.
+    """
+    ids = torch.arange(min(8, lm.config.vocab_size))[None]
+    scores = lm(input_ids=ids).logits.float()
+    plain = (lm.base_model(input_ids=ids).last_hidden_state @ lm.get_output_embeddings().weight.T).float()
+    cap: float | None = getattr(lm.config, "final_logit_softcapping", None)
+    factor = 1.0 if cap or torch.equal(scores, plain) else (scores.norm() / plain.norm()).item()
+    expected = cap * torch.tanh(plain / cap) if cap else factor * plain
+    if (scores - expected).norm() > 0.02 * scores.norm():  # bfloat16 is within 0.01
+        raise UserError("this backbone scores words by more than their table: take one with a plain head, as GPT-2's")
+    return factor, cap

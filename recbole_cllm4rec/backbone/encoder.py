@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbole_cllm4rec.backbone.base import Backbone, IntArray, Layout
+from recbole_cllm4rec.backbone.base import Backbone, IntArray, Layout, WordScores
 
 
 class EncoderBackbone(Backbone):
@@ -41,10 +41,10 @@ class EncoderBackbone(Backbone):
         ids = self._wrap(words)
         return Layout(ids, np.arange(len(ids)), words)
 
-    def word_head(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def word_head(self, states: Tensor) -> WordScores:
         """The transformed state against the word embeddings."""
         transformed = self.transform(states.to(self.bias.dtype))
-        return transformed.to(self.dtype), self.word_embeddings, self.bias
+        return WordScores(transformed.to(self.dtype), self.word_embeddings, self.bias)
 
     def _wrap(self, *parts: IntArray) -> IntArray:
         return np.concatenate([[self.tokenizer.cls_token_id], *parts, [self.tokenizer.sep_token_id]])

@@ -145,8 +145,8 @@ class CLLM4Rec(GeneralRecommender):
         """
         assert self.content is not None, "LLM-CF has no content stage"
         own = self.content.rows()
-        states, weight, bias = self.backbone.word_head(self.states(batch, own))
-        likelihood = negative_log_likelihood(states, weight, batch.reads, batch.targets, bias)
+        states, weight, bias, cap = self.backbone.word_head(self.states(batch, own))
+        likelihood = negative_log_likelihood(states, weight, batch.reads, batch.targets, bias, cap=cap)
         return self._regularised(likelihood, batch, own, self.collaborative if regularised else None)
 
     @torch.no_grad()

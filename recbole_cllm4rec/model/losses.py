@@ -19,16 +19,17 @@ def negative_log_likelihood(
     targets: Tensor,
     bias: Tensor | None = None,
     offsets: Tensor | None = None,
+    cap: float | None = None,
 ) -> Tensor:
     """−Σ_p ln softmax(W h + b + o_h)[target_p], h being state ``reads[p]``; a scalar in float32.
 
     ``states`` [R, K]; ``weight`` W [C, K], of any precision, is multiplied in that of the states; ``bias`` b [C];
-    ``offsets`` o [R, C], given and not learnt;
+    ``offsets`` o [R, C], given and not learnt; ``cap`` c puts c tanh(· / c) of the scores in their place;
     ``reads`` [P] ascending indices of states; ``targets`` [P] classes. With one read for many targets this is the
     multinomial likelihood of the paper's finetuning, with one for each the token-by-token likelihood of a main text in
     its L- and C-steps.
     """
-    likelihood: Tensor = _Likelihood.apply(states, weight, bias, offsets, reads, targets)
+    likelihood: Tensor = _Likelihood.apply(states, weight, bias, offsets, cap, reads, targets)
     return likelihood
 
 
@@ -48,6 +49,7 @@ class _Likelihood(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         offsets: Tensor | None,
+        cap: float | None,
         reads: Tensor,
         targets: Tensor,
     ) -> Tensor:
@@ -64,6 +66,8 @@ class _Likelihood(torch.autograd.Function):
                 logits = logits + bias.to(logits.dtype)
             if offsets is not None:
                 logits = logits + offsets[rows].to(logits.dtype)
+            if cap is not None:
+                logits = cap * torch.tanh(logits / cap)
             greatest, at = logits.max(dim=1)
             p = torch.softmax(logits, dim=1)
             # ln Σ_c exp logit_c, by the greatest: its p is 1 / C at least, and tells the sum without another pass.
@@ -75,6 +79,8 @@ class _Likelihood(torch.autograd.Function):
             if len(part) != len(counts) or counts.max() > 1:
                 p *= counts[:, None]
             by_logits = p.index_put_((chunk, part), p.new_full((), -1.0), accumulate=True)
+            if cap is not None:
+                by_logits *= 1 - (logits / cap).square()
             by_states[rows] = by_logits @ W
             if wanted[0] is not None:
                 wanted[0] += by_logits.T @ states[rows]
@@ -87,7 +93,7 @@ class _Likelihood(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients  # of the scalar: the share of the likelihood in the loss
         by_inputs = [None if saved is None else (gradient * saved).to(saved.dtype) for saved in ctx.saved_tensors]
-        return *by_inputs, None, None, None
+        return *by_inputs, None, None, None, None
 
 
 def _chunks(n_states: int, n_classes: int, reads: Tensor, targets: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:

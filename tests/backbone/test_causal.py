@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 from toy import First, backbone, word_logits
-from transformers import AutoModelForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CohereConfig,
+    Gemma2Config,
+    GPT2LMHeadModel,
+    GraniteConfig,
+    set_seed,
+)
+
+from recbole_cllm4rec.errors import UserError
 
 PROMPT, MAIN = [5, 6, 7], [20, 21]
 
@@ -59,6 +69,56 @@ class TestTiedHead:
         lm = AutoModelForCausalLM.from_pretrained(gpt2).eval()
         loss = lm(input_ids=torch.tensor([PROMPT + MAIN]), labels=torch.tensor([[-100] * 3 + MAIN])).loss
         assert likelihood(model, PROMPT, MAIN) == pytest.approx(2 * loss.item(), rel=1e-5)
+
+
+def tied(config_class, **options):
+    """A small language model whose states are far enough from 0 for a cap to tell."""
+    set_seed(0)
+    config = config_class(
+        vocab_size=120,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+        tie_word_embeddings=True,
+        **options,
+    )
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+class TestHeadsThatDoMore:
+    @pytest.mark.parametrize(
+        ("config", "options", "factor", "cap"),
+        [
+            (Gemma2Config, {"head_dim": 8, "final_logit_softcapping": 2.0}, 1, 2),
+            (GraniteConfig, {"logits_scaling": 8.0}, 1 / 8, None),
+            (CohereConfig, {"logit_scale": 0.25}, 1 / 4, None),
+        ],
+    )
+    def test_the_likelihood_is_that_of_the_language_model(self, config, options, factor, cap, gpt2, tmp_path):
+        lm = tied(config, **options)
+        lm.save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(gpt2).save_pretrained(tmp_path)
+        for dtype in (torch.float32, torch.bfloat16):
+            model = backbone(tmp_path, dtype=dtype)
+            assert (model.factor, model.cap) == (pytest.approx(factor, rel=0.01), cap)
+        loss = lm(input_ids=torch.tensor([PROMPT + MAIN]), labels=torch.tensor([[-100] * 3 + MAIN])).loss
+        assert likelihood(backbone(tmp_path), PROMPT, MAIN) == pytest.approx(2 * loss.item(), rel=1e-5)
+
+    def test_what_is_neither_a_factor_nor_a_cap_is_refused(self, gpt2, monkeypatch):
+        score = GPT2LMHeadModel.forward
+
+        def noisy(*args, **options):
+            output = score(*args, **options)
+            output.logits = output.logits + torch.randn_like(output.logits)
+            return output
+
+        monkeypatch.setattr(GPT2LMHeadModel, "forward", noisy)
+        with pytest.raises(UserError, match="scores words by more than their table"):
+            backbone(gpt2)
 
 
 class TestLearntHead:

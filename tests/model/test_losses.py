@@ -63,6 +63,23 @@ class TestLikelihood:
         expected.backward()
         torch.testing.assert_close(states.grad, plain.grad)
 
+    @pytest.mark.parametrize("cap", [0.5, 30.0])
+    def test_scores_that_are_capped(self, cap):
+        states, plain = tensor(3, K, seed=2), tensor(3, K, seed=2)
+        heads = [HEAD.detach().clone().requires_grad_() for _ in range(2)]
+        biases = [tensor(CLASSES, seed=8) for _ in range(2)]
+        reads, targets = [0, 0, 2], [4, 0, 1]
+        loss = negative_log_likelihood(
+            states, heads[0].T, torch.tensor(reads), torch.tensor(targets), biases[0], cap=cap
+        )
+        scores = cap * torch.tanh((plain @ heads[1] + biases[1]) / cap)
+        expected = -torch.log_softmax(scores, dim=1)[reads, targets].sum()
+        torch.testing.assert_close(loss, expected)
+        loss.backward()
+        expected.backward()
+        for mine, theirs in [(states, plain), heads, biases]:
+            torch.testing.assert_close(mine.grad, theirs.grad)
+
     @given(
         targets=st.lists(st.lists(st.integers(0, CLASSES - 1), max_size=4), min_size=1, max_size=9),
         rows=st.integers(1, 9),
