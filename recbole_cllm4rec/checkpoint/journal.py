@@ -7,15 +7,11 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-import torch
-
 from recbole_cllm4rec import processes
 from recbole_cllm4rec.checkpoint.interrupts import AtOnce, Interrupts, Stopped
 from recbole_cllm4rec.checkpoint.resume import Run
-from recbole_cllm4rec.checkpoint.state import put_together, random_states, set_random_states, take_apart
+from recbole_cllm4rec.checkpoint.state import take_apart
 
-_CPU = torch.device("cpu")
-"""Where evaluations draw, whatever computes."""
 SHARE = 0.01
 """Of the time, at most what saving takes: the interval grows with what is to be saved."""
 
@@ -66,21 +62,18 @@ class Journal:
 
     @contextmanager
     def repeatable(self, state: State, best: Path | None) -> Iterator[None]:
-        """A block that changes nothing of the state but what it draws at random, as a validation by drawn candidates
-        does: a signal breaks it off, to be done again from its start.
+        """A block that changes nothing of the state: a signal breaks it off, to be done again from its start.
 
         Not in several processes, as those that hear it later would wait for those that broke off.
         """
         if processes.world() > 1:
             yield
             return
-        before = put_together(*take_apart(random_states(_CPU)))
         try:
             with self._interrupts.at_once():
                 yield
         except AtOnce:
             assert self._interrupts.heard is not None
-            set_random_states(before, _CPU)
             self._stop(state, best, self._interrupts.heard)
 
     def _stop(self, state: State, best: Path | None, heard: int) -> None:

@@ -1,6 +1,8 @@
 """Full-sort evaluation of every model: ties that no item id decides, figures of every user, seconds of scoring."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from time import perf_counter
@@ -95,9 +97,11 @@ class FullSortLoader(FullSortEvalDataLoader):
 
 
 class CandidateLoader(NegSampleEvalDataLoader):
-    """RecBole's, with few users or labelled pairs in a batch: for each pair a model may want all items, as EASE does.
+    """RecBole's, whose candidates are a user's own, drawn by ``split_seed`` alone.
 
-    RecBole's own ``eval_batch_size`` counts the pairs here, and not the items.
+    RecBole draws them from the stream that training draws from, so that every model, seed and epoch has others. And few
+    users or labelled pairs are in a batch: for each pair a model may want all items, as EASE does, and RecBole's
+    ``eval_batch_size`` counts the pairs here, not the items.
     """
 
     step: int
@@ -107,6 +111,25 @@ class CandidateLoader(NegSampleEvalDataLoader):
         labelled = self.neg_sample_args["distribution"] == "none"
         pairs = self.config["eval_batch_size"] // self._dataset.item_num if labelled else 0
         self.step = max(FEWEST_USERS, pairs)
+
+    def _neg_sampling(self, inter_feat: Any) -> Any:
+        """As RecBole's, for the pairs of one user or, where nothing is drawn, any labelled pairs."""
+        if self._sampler is None:
+            return super()._neg_sampling(inter_feat)
+        phase = int.from_bytes((self._sampler.phase or "").encode())
+        with _drawn_by(self.config["split_seed"], phase, int(inter_feat[self.uid_field][0])):
+            return super()._neg_sampling(inter_feat)
+
+
+@contextmanager
+def _drawn_by(*numbers: int) -> Iterator[None]:
+    """A block whose draws from numpy's global stream are those of ``numbers``; the stream is as before after it."""
+    before = np.random.get_state()
+    np.random.seed(np.random.SeedSequence(numbers).generate_state(4))
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 class FullSortEvaluation(Trainer):

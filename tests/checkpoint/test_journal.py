@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from recbole_cllm4rec.checkpoint import journal as module
@@ -81,17 +80,3 @@ def test_a_signal_saves_and_stops(clock: Clock, repeatable: bool) -> None:
         with pytest.raises(Stopped, match="stopped by SIGTERM, saved in saved/shop/1"), block:
             os.kill(os.getpid(), signal.SIGTERM) if repeatable else journal.look(lambda: {"step": 2}, None)
     assert len(pages.times) == 1
-
-
-def test_what_a_repeatable_block_has_drawn_is_drawn_again(clock: Clock) -> None:
-    drawn = []
-
-    def state() -> dict[str, int]:
-        drawn.append(np.random.get_state()[1].copy())
-        return {"step": 2}
-
-    with Journal(Pages(clock, 0), {"seed": 1}, minutes=1) as journal:
-        state()
-        with pytest.raises(Stopped), journal.repeatable(state, None):
-            _ = np.random.rand(1000), os.kill(os.getpid(), signal.SIGTERM)
-    assert np.array_equal(*drawn)

@@ -2,9 +2,12 @@
 
 import hashlib
 import sys
+from collections import defaultdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import recbole.config
 import torch
@@ -253,3 +256,27 @@ def test_so_few_labelled_pairs_are_scored_at_once(scores: int, at_once: int) -> 
     }
     loader = movielens("FM", eval_batch_size=scores, metrics=["AUC"], valid_metric="AUC", **labels).valid
     assert {len(batch[0]) for batch in list(loader)[:-1]} == {at_once}
+
+
+@pytest.mark.parametrize("mode", ["uni20", "pop20"])
+def test_candidates_are_the_same_for_every_model_seed_and_epoch(mode: str) -> None:
+    def candidates(model: str, seed: int, phase: str = "valid", **options: Any) -> dict[int, list[int]]:
+        loader = getattr(movielens(model, seed=seed, **{"eval_args.mode": mode}, **options), phase)
+        np.random.seed(seed)
+        before = np.random.get_state()[1].copy()
+        found: dict[int, list[int]] = defaultdict(list)
+        for batch, *_ in islice(loader, 3):
+            drawn = batch["label"] == 0
+            for user, item in zip(batch["user_id"][drawn].tolist(), batch["item_id"][drawn].tolist(), strict=True):
+                found[user].append(item)
+        assert np.array_equal(np.random.get_state()[1], before)
+        return found
+
+    first = candidates("EASE", 2020)
+    assert len(first) == 3 * 32
+    assert len({tuple(items[:20]) for items in first.values()}) > 90
+    assert candidates("BPR", 2021) == first
+    times = {"load_col.inter": ["user_id", "item_id", "timestamp"]}
+    assert candidates("SASRec", 2022, **times) == first
+    assert candidates("EASE", 2020, phase="test") != first
+    assert candidates("EASE", 2020, split_seed=1) != first
