@@ -21,6 +21,9 @@ TEXT = [
     "a red lip stick, a blue eye liner, a green hair oil; very good, very bad, not so good.",
 ]
 
+TINY = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+"""Of every transformer here, as most of their configurations call it."""
+
 
 def save_bert(folder: Path, positions: int = 64) -> Path:
     """An encoder of 2 layers and 16 dimensions."""
@@ -33,14 +36,7 @@ def save_bert(folder: Path, positions: int = 64) -> Path:
     names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=positions, **names)
     set_seed(0)
-    config = BertConfig(
-        vocab_size=len(fast),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=positions,
-    )
+    config = BertConfig(vocab_size=len(fast), num_hidden_layers=2, max_position_embeddings=positions, **TINY)
     return _save(folder, BertModel(config), fast)
 
 
@@ -57,13 +53,7 @@ def save_llama(folder: Path) -> Path:
     fast = _byte_tokenizer()
     set_seed(0)
     config = LlamaConfig(
-        vocab_size=len(fast),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        tie_word_embeddings=False,
+        vocab_size=len(fast), num_hidden_layers=2, max_position_embeddings=64, tie_word_embeddings=False, **TINY
     )
     return _save(folder, LlamaForCausalLM(config), fast)
 

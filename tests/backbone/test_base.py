@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from checkpoints import TINY
 from torch import nn
 from toy import backbone, word_logits
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GemmaConfig, GemmaForCausalLM
@@ -38,14 +39,7 @@ def test_states_are_those_of_transformers(checkpoint):
 def test_words_are_scaled_as_the_model_scales_them(gpt2, tmp_path):
     """Gemma multiplies what it looks up by √K."""
     config = GemmaConfig(
-        vocab_size=120,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        intermediate_size=32,
-        max_position_embeddings=64,
+        vocab_size=120, num_hidden_layers=2, num_key_value_heads=1, head_dim=8, max_position_embeddings=64, **TINY
     )
     GemmaForCausalLM(config).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(gpt2).save_pretrained(tmp_path)

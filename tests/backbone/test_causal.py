@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from checkpoints import TINY
 from toy import First, backbone, word_logits
 from transformers import (
     AutoModelForCausalLM,
@@ -76,14 +77,12 @@ def tied(config_class, **options):
     set_seed(0)
     config = config_class(
         vocab_size=120,
-        hidden_size=16,
         num_hidden_layers=1,
-        num_attention_heads=2,
         num_key_value_heads=1,
-        intermediate_size=32,
         max_position_embeddings=64,
         initializer_range=0.5,
         tie_word_embeddings=True,
+        **TINY,
         **options,
     )
     return AutoModelForCausalLM.from_config(config).eval()

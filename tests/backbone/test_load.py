@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import TINY
 from toy import backbone
 from transformers import AlbertConfig, AlbertModel, AutoModel, RobertaConfig, RobertaModel
 
@@ -71,15 +72,7 @@ class TestSizes:
         assert backbone(damaged, max_length=64).max_length == 20
 
     def test_robertas_positions_are_counted_from_after_its_padding(self, damaged):
-        config = RobertaConfig(
-            vocab_size=120,
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=34,
-            pad_token_id=1,
-        )
+        config = RobertaConfig(vocab_size=120, num_hidden_layers=1, max_position_embeddings=34, pad_token_id=1, **TINY)
         RobertaModel(config).save_pretrained(damaged)
         model = backbone(damaged, max_length=64)
         assert model.max_length == 32
